@@ -86,6 +86,7 @@ static void not_judged(struct draft *d, const struct decision_rules *rules, cons
         return;
     }
     defer_by_policy(d, "4.4.1");
+    d->mx = host;
     reply_no_host(d->reply, d->known->domain, host, text);
 }
 

@@ -78,7 +78,7 @@ struct decision {
                            TXT's TTL and the life of the host facts */
     char enhanced[ENHANCED_SIZE]; /* "4.7.5" when deferred */
     const char *domain; /* points into this allocation, as do the next three */
-    const char *mx;     /* the host that decided, or "" */
+    const char *mx;     /* the host that decided; where none could be judged, the one the reply names; or "" */
     const char *reply;  /* text behind the codes, printable ASCII, at most REPLY_TEXT_MAX; "" unless deferred */
     size_t outcome_count;
     struct outcome *outcome;

@@ -1,0 +1,53 @@
+/*
+ * trust - the one X509 store of the process, for policy fetch and MX probe (DESIGN section 3)
+ *
+ * Loaded once (43 ms), renewed when the CA file changes. Counted by reference; any thread may hold
+ * one.
+ */
+#ifndef STS_TRUST_H
+#define STS_TRUST_H
+
+#include "core/hostfacts.h"
+
+#include <openssl/ssl.h>
+#include <stddef.h>
+
+struct trust;
+
+/*
+ * Load the PEM file CA_FILE; NULL or "" is the system's bundle (OpenSSL's default file, else its
+ * default folder). NULL with the reason in ERR when it cannot be read or holds no certificate.
+ */
+struct trust *trust_new(const char *ca_file, char *err, size_t size);
+void trust_free(struct trust *t); /* NULL is fine */
+
+/* Load again if the file was changed since (device, inode, size, mtime). 1 = renewed, 0 =
+ * unchanged, -1 = could not be loaded: the old store stays, reason in ERR. One thread at a time. */
+int trust_refresh(struct trust *t, char *err, size_t size);
+
+/* SHA-256 over the set of certificates (their order does not matter), as 16 hex digits: the
+ * fingerprint facts are kept with. */
+const char *trust_fingerprint(const struct trust *t);
+
+/*
+ * Make CTX (a client context) use the store: CAs, TLS 1.2 at least, no session cache or tickets
+ * (trap 45), peer verification as the caller sets it. 0, or -1.
+ */
+int trust_apply(const struct trust *t, SSL_CTX *ctx);
+
+/* The X509_check_host flags for MTA-STS: SAN only, no partial wildcards (R26, R83, traps 19, 20).
+ */
+unsigned int trust_host_flags(void);
+
+/*
+ * Note in FACTS what the handshaken SSL shows of its peer: tls_version, tls_cipher, chain,
+ * chain_error, chain_code, name_matches for HOST, names, not_after. The SSL must have been set up
+ * by trust_observe.
+ */
+void trust_note_peer(SSL *ssl, const char *host, struct host_facts *facts);
+
+/* Set SSL up to complete the handshake whatever the certificate is, remembering every chain error.
+ * 0, or -1. */
+int trust_observe(SSL *ssl);
+
+#endif
