@@ -71,7 +71,7 @@ static void tasks_run_in_order_and_once(void **state)
 static void cancelled_tasks_do_not_run(void **state)
 {
     struct task t[4], end, zeroed = {0};
-    char *names[] = {"0", "1", "2", "3"};
+    static char names[][2] = {"0", "1", "2", "3"};
 
     (void)state;
     trace[0] = '\0';
@@ -329,6 +329,31 @@ static void a_deadline_is_over_when_its_timer_fires(void **state)
     }
 }
 
+static void start_late(void *arg)
+{
+    struct alarm *a = arg;
+    int64_t until = clock_ms() + 30;
+
+    while (clock_ms() < until)
+        ;
+    a->due = clock_ms() + 20;
+    timer_start(&a->timer, 20);
+}
+
+/* libevent counts from the beginning of the turn. */
+static void a_timer_counts_from_its_start_in_a_long_turn(void **state)
+{
+    struct alarm a = {.name = "", .last = true};
+    struct task t;
+
+    (void)state;
+    timer_init(&a.timer, loop, ring, &a);
+    task_init(&t, start_late, &a);
+    loop_defer(loop, &t);
+    loop_run(loop);
+    assert_true(a.fired >= a.due);
+}
+
 static void stopped_timers_do_not_fire(void **state)
 {
     struct alarm a, b, far;
@@ -338,7 +363,7 @@ static void stopped_timers_do_not_fire(void **state)
     trace[0] = '\0';
     timer_stop(&zeroed);
     set_alarm(&a, "a", 0, false);
-    set_alarm(&far, "f", INT64_MAX, false);
+    set_alarm(&far, "f", INT64_MAX / 2, false);
     timer_stop(&a.timer);
     timer_stop(&a.timer);
     set_alarm(&b, "b", 10, true);
@@ -363,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_stop_before_the_run_counts_once),
         cmocka_unit_test(timers_fire_in_time_and_never_early),
         cmocka_unit_test(a_deadline_is_over_when_its_timer_fires),
+        cmocka_unit_test(a_timer_counts_from_its_start_in_a_long_turn),
         cmocka_unit_test(stopped_timers_do_not_fire),
     };
 

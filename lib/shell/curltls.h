@@ -1,0 +1,29 @@
+/*
+ * curltls - libcurl's TLS by our rules: our trust store, our check of names, and what was seen
+ *
+ * Loop thread only.
+ */
+#ifndef STS_CURLTLS_H
+#define STS_CURLTLS_H
+
+#include "shell/trust.h"
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+/* One connection's; a member of its owner. */
+struct curltls {
+    const struct trust *trust; /* private, with host */
+    const char *host;
+    int verify_error; /* X509_V_OK, or what is wrong with the certificate */
+    bool got_close_notify;
+};
+
+/* Make EASY take T's rules. T, TRUST and HOST must outlive it. False: out of memory. */
+bool curltls_attach(struct curltls *t, CURL *easy, const struct trust *trust, const char *host);
+
+/* What is wrong with the certificate, for people, after verify_error or libcurl's
+ * CURLE_PEER_FAILED_VERIFICATION. */
+void curltls_certificate_trouble(const struct curltls *t, char *why, size_t size);
+
+#endif

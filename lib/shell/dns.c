@@ -1,0 +1,463 @@
+/*
+ * dns - questions to libunbound
+ *
+ * A question goes to the main context, which caches. What must come from the network goes to a
+ * fresh one, a few seconds old at most. A forwarder's SERVFAIL or bogus answer is asked again there
+ * too: when a forwarder left many names unanswered, libunbound takes it for dead and fails every
+ * question without asking; a context younger than that takes cannot think so.
+ */
+#include "shell/dns.h"
+
+#include "core/severity.h"
+#include "shell/ubctx.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum {
+    JOBS_MAX = 8192,
+    WATCH_MS = 5000,  /* resolv.conf */
+    CHECK_MS = 10000, /* between two start-up checks, when there was no answer */
+    TYPE_DNSKEY = 48,
+    /* libunbound stops asking a server after 12 s of time-outs (0.4 + 0.8 + 1.6 + 3.2 + 6.4) */
+    FRESH_FORWARD_MS = 10000,
+    /* own recursion has no way not to cache; the TXT of a domain is asked for at most once in 10 s
+     */
+    FRESH_ROOT_MS = 1000
+};
+
+enum check { CHECK_SECURE, CHECK_BOGUS, CHECK_FAILED };
+
+struct dns {
+    struct loop *loop;
+    struct dnsconf *conf;
+    struct ubset set;
+    struct ubctx *main, *fresh;
+    size_t jobs_max;
+    int64_t timeout_ms;
+    LIST_HEAD(, dns_query) queries;
+    size_t pending;
+
+    bool validates;
+    bool waiting; /* for the first outcome of the start-up check: questions are held back */
+    enum check check;
+    struct ubjob *check_job;
+    struct task check_task;
+    struct timer check_timer, watch_timer;
+};
+
+struct dns_query {
+    LIST_ENTRY(dns_query) link;
+    struct dns *dns;
+    char name[DOMAIN_SIZE];
+    enum dns_type type;
+    bool fresh;    /* ask the fresh context */
+    bool answered; /* ANSWER is to be handed over */
+    int64_t retry_until;
+    struct dns_answer *answer; /* made at the start, for the time-out */
+    struct ubjob *job;
+    struct task task;
+    struct timer timer;
+    dns_done done;
+    void *arg;
+};
+
+static void say(struct dns *d, int priority, const char *text)
+{
+    if (d->set.log.log)
+        d->set.log.log(d->set.log.arg, priority, text);
+}
+
+/* ---- contexts ---- */
+
+static unsigned trust_flag(const struct dns *d)
+{
+    return d->validates ? DNSCONF_VALIDATE : 0;
+}
+
+static int64_t fresh_ms(const struct dns *d)
+{
+    return dnsconf_upstream(d->conf) == UPSTREAM_ROOT ? FRESH_ROOT_MS : FRESH_FORWARD_MS;
+}
+
+static struct ubctx *fresh_context(struct dns *d)
+{
+    char err[256];
+
+    if (d->fresh && clock_ms() - ubctx_born(d->fresh) < fresh_ms(d))
+        return d->fresh;
+    ubctx_retire(d->fresh);
+    d->fresh = ubctx_new(&d->set, d->conf, DNSCONF_PAST_CACHE | trust_flag(d), err, sizeof err);
+    if (!d->fresh)
+        say(d, SEVERITY_ERROR, err);
+    return d->fresh;
+}
+
+/* New contexts for the settings of now; what is under way ends in the old ones. */
+static int renew_contexts(struct dns *d, char *err, size_t size)
+{
+    struct ubctx *renewed = ubctx_new(&d->set, d->conf, trust_flag(d), err, size);
+
+    if (!renewed)
+        return -1;
+    ubctx_retire(d->main);
+    ubctx_retire(d->fresh);
+    d->main = renewed;
+    d->fresh = NULL;
+    return 0;
+}
+
+/* ---- answers ---- */
+
+static void query_free(struct dns_query *q)
+{
+    ubjob_drop(q->job);
+    task_cancel(&q->task);
+    timer_stop(&q->timer);
+    LIST_REMOVE(q, link);
+    q->dns->pending--;
+    dns_answer_free(q->answer);
+    free(q);
+}
+
+static void deliver(struct dns_query *q)
+{
+    dns_done done = q->done;
+    void *arg = q->arg;
+    struct dns_answer *answer = q->answer;
+
+    q->answer = NULL;
+    query_free(q);
+    done(arg, answer);
+}
+
+/* Hand A over in the next turn; without it (no memory) what there is, as a failure. */
+static void settle(struct dns_query *q, struct dns_answer *a)
+{
+    if (a) {
+        dns_answer_free(q->answer);
+        q->answer = a;
+    } else {
+        q->answer->status = DNS_FAILED;
+        snprintf(q->answer->why, sizeof q->answer->why, "out of memory");
+    }
+    q->answered = true;
+    timer_stop(&q->timer);
+    loop_defer(q->dns->loop, &q->task);
+}
+
+static void settle_failed(struct dns_query *q, const char *why)
+{
+    settle(q, dns_answer_new(DNS_FAILED, "%s", why));
+}
+
+static struct dns_answer *bogus_answer(const char *why)
+{
+    struct dns_answer *a = dns_answer_new(DNS_BOGUS, "%s", why ? why : "DNSSEC validation failed");
+
+    if (!a)
+        return NULL;
+    for (char *c = a->why; *c; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    return a;
+}
+
+/* Bogus comes first: the data may be there all the same. */
+static struct dns_answer *read_answer(const struct dns_query *q, const struct ubanswer *u)
+{
+    struct dns_answer *a;
+
+    if (u->bogus)
+        return bogus_answer(u->why_bogus);
+    if (u->rcode != 0 || !u->packet)
+        return dns_answer_new(DNS_FAILED, u->rcode == 2 ? "SERVFAIL" : "response code %d",
+                              u->rcode);
+    a = dns_answer_parse(u->packet, u->len, q->name, q->type);
+    if (a)
+        a->secure = u->secure && a->status != DNS_FAILED;
+    return a;
+}
+
+static bool want_retry(const struct dns_query *q, const struct ubanswer *u)
+{
+    return (u->bogus || u->rcode != 0) && !q->fresh && clock_ms() < q->retry_until &&
+           dnsconf_upstream(q->dns->conf) != UPSTREAM_ROOT;
+}
+
+static void on_answer(void *arg, const struct ubanswer *u)
+{
+    struct dns_query *q = arg;
+
+    if (!want_retry(q, u)) {
+        settle(q, read_answer(q, u));
+        return;
+    }
+    q->fresh = true;
+    loop_defer(q->dns->loop, &q->task);
+}
+
+/* ---- questions ---- */
+
+static void query_send(struct dns_query *q)
+{
+    struct dns *d = q->dns;
+    struct ubctx *c;
+    int rc;
+
+    if (d->set.jobs >= d->jobs_max) {
+        settle_failed(q, "too many queries");
+        return;
+    }
+    c = q->fresh ? fresh_context(d) : d->main;
+    if (!c) {
+        settle_failed(q, "cannot set up libunbound");
+        return;
+    }
+    rc = ubctx_ask(c, q->name, q->type, &q->job, on_answer, q);
+    if (rc != 0)
+        settle_failed(q, ub_strerror(rc));
+}
+
+static void query_turn(void *arg)
+{
+    struct dns_query *q = arg;
+
+    if (q->answered)
+        deliver(q);
+    else
+        query_send(q);
+}
+
+static void query_timeout(void *arg)
+{
+    deliver(arg);
+}
+
+static struct dns_query *query_new(struct dns *d, dns_done done, void *arg)
+{
+    struct dns_query *q = calloc(1, sizeof *q);
+
+    if (!q)
+        return NULL;
+    q->answer = dns_answer_new(DNS_TIMEOUT, "no answer in time");
+    if (!q->answer) {
+        free(q);
+        return NULL;
+    }
+    q->dns = d;
+    q->done = done;
+    q->arg = arg;
+    task_init(&q->task, query_turn, q);
+    timer_init(&q->timer, d->loop, query_timeout, q);
+    LIST_INSERT_HEAD(&d->queries, q, link);
+    d->pending++;
+    return q;
+}
+
+struct dns_query *dns_ask(struct dns *d, const char *name, enum dns_type type, enum dns_cache cache,
+                          int64_t deadline, dns_done done, void *arg)
+{
+    struct dns_query *q = query_new(d, done, arg);
+    int64_t now = clock_ms();
+
+    if (!q)
+        return NULL;
+    if (deadline > now + d->timeout_ms)
+        deadline = now + d->timeout_ms;
+    q->retry_until = now + (deadline - now) / 2;
+    q->type = type;
+    q->fresh = cache == DNS_PAST_CACHE;
+    timer_start_at(&q->timer, deadline);
+    if (strlen(name) >= sizeof q->name) {
+        settle_failed(q, "name too long");
+        return q;
+    }
+    strcpy(q->name, name);
+    if (!d->waiting)
+        query_send(q);
+    return q;
+}
+
+void dns_cancel(struct dns_query *q)
+{
+    if (q)
+        query_free(q);
+}
+
+size_t dns_pending(const struct dns *d)
+{
+    return d->pending;
+}
+
+/* ---- the start-up check: do the system's servers hand on DNSSEC data? ---- */
+
+bool dns_validates(const struct dns *d)
+{
+    return d->validates;
+}
+
+static void release_queries(struct dns *d)
+{
+    struct dns_query *q;
+
+    if (!d->waiting)
+        return;
+    d->waiting = false;
+    LIST_FOREACH(q, &d->queries, link)
+    if (!q->answered)
+        loop_defer(d->loop, &q->task);
+}
+
+static void stop_validating(struct dns *d)
+{
+    char text[512], err[256];
+
+    d->validates = false;
+    if (renew_contexts(d, err, sizeof err) < 0) {
+        d->validates = true;
+        say(d, SEVERITY_ERROR, err);
+        return;
+    }
+    snprintf(text, sizeof text,
+             "the name servers of %s do not hand on DNSSEC data: going on without validation, "
+             "DANE is off",
+             dnsconf_resolv_conf(d->conf));
+    say(d, SEVERITY_WARNING, text);
+}
+
+static void check_end(void *arg)
+{
+    struct dns *d = arg;
+
+    if (d->check == CHECK_BOGUS)
+        stop_validating(d);
+    if (d->check == CHECK_FAILED)
+        timer_start(&d->check_timer, CHECK_MS);
+    release_queries(d);
+}
+
+static void on_check(void *arg, const struct ubanswer *u)
+{
+    struct dns *d = arg;
+
+    d->check = u->bogus ? CHECK_BOGUS : u->rcode != 0 ? CHECK_FAILED : CHECK_SECURE;
+    timer_stop(&d->check_timer);
+    loop_defer(d->loop, &d->check_task);
+}
+
+static void check_start(struct dns *d)
+{
+    timer_start(&d->check_timer, d->timeout_ms);
+    if (ubctx_ask(d->main, ".", TYPE_DNSKEY, &d->check_job, on_check, d) == 0)
+        return;
+    timer_stop(&d->check_timer);
+    d->check = CHECK_FAILED;
+    loop_defer(d->loop, &d->check_task);
+}
+
+/* Time to ask again, or no answer in time. */
+static void check_timeout(void *arg)
+{
+    struct dns *d = arg;
+
+    if (!d->check_job) {
+        check_start(d);
+        return;
+    }
+    ubjob_drop(d->check_job);
+    d->check = CHECK_FAILED;
+    check_end(d);
+}
+
+static void check_begin(struct dns *d)
+{
+    ubjob_drop(d->check_job);
+    task_cancel(&d->check_task);
+    d->waiting = true;
+    check_start(d);
+}
+
+static void watch(void *arg)
+{
+    struct dns *d = arg;
+    bool validated = d->validates;
+    char err[256];
+
+    timer_start(&d->watch_timer, WATCH_MS);
+    if (!dnsconf_refresh(d->conf))
+        return;
+    d->validates = true;
+    if (renew_contexts(d, err, sizeof err) == 0) {
+        say(d, SEVERITY_INFO, "resolv.conf has changed: asking its new servers");
+        check_begin(d);
+        return;
+    }
+    d->validates = validated;
+    say(d, SEVERITY_ERROR, err);
+}
+
+/* ---- the resolver ---- */
+
+/* Each query under way has a socket; others need some too. */
+static size_t jobs_max(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / 2 > JOBS_MAX)
+        return JOBS_MAX;
+    return limit.rlim_cur / 2;
+}
+
+static int open_resolver(struct dns *d, const struct dns_config *config, char *err, size_t size)
+{
+    d->conf = dnsconf_new(config, err, size);
+    if (!d->conf || renew_contexts(d, err, size) < 0)
+        return -1;
+    if (dnsconf_upstream(d->conf) != UPSTREAM_SYSTEM)
+        return 0;
+    timer_start(&d->watch_timer, WATCH_MS);
+    check_begin(d);
+    return 0;
+}
+
+struct dns *dns_new(struct loop *loop, const struct dns_config *config, char *err, size_t size)
+{
+    struct dns *d = calloc(1, sizeof *d);
+
+    if (!d || ubset_open(&d->set, loop, config->log, config->log_arg) < 0) {
+        snprintf(err, size, "out of memory");
+        free(d);
+        return NULL;
+    }
+    d->loop = loop;
+    d->timeout_ms = config->timeout_ms;
+    d->jobs_max = jobs_max();
+    d->validates = true;
+    LIST_INIT(&d->queries);
+    task_init(&d->check_task, check_end, d);
+    timer_init(&d->check_timer, loop, check_timeout, d);
+    timer_init(&d->watch_timer, loop, watch, d);
+    if (open_resolver(d, config, err, size) == 0)
+        return d;
+    dns_free(d);
+    return NULL;
+}
+
+void dns_free(struct dns *d)
+{
+    struct dns_query *q;
+
+    if (!d)
+        return;
+    while ((q = LIST_FIRST(&d->queries)) != NULL)
+        query_free(q);
+    ubjob_drop(d->check_job);
+    task_cancel(&d->check_task);
+    timer_stop(&d->check_timer);
+    timer_stop(&d->watch_timer);
+    ubset_close(&d->set);
+    dnsconf_free(d->conf);
+    free(d);
+}

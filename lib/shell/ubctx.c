@@ -1,0 +1,173 @@
+#include "shell/ubctx.h"
+
+#include <stdlib.h>
+#include <unbound-event.h>
+
+enum { SEC_BOGUS = 1, SEC_SECURE = 2, CLASS_IN = 1 };
+
+struct ubjob {
+    LIST_ENTRY(ubjob) link;
+    struct ubctx *ctx;
+    struct ubjob **owner; /* where the owner keeps us */
+    ubjob_done done;      /* NULL: nobody wants the answer any more */
+    void *arg;
+};
+
+struct ubctx {
+    LIST_ENTRY(ubctx) link;
+    struct ubset *set;
+    struct ub_ctx *ub;
+    int64_t born;
+    bool retired;
+    struct task reap;
+    LIST_HEAD(, ubjob) jobs;
+};
+
+/* ---- questions ---- */
+
+static void job_end(struct ubjob *job)
+{
+    struct ubctx *c = job->ctx;
+
+    LIST_REMOVE(job, link);
+    c->set->jobs--;
+    free(job);
+    if (c->retired && LIST_EMPTY(&c->jobs))
+        loop_defer(c->set->loop, &c->reap);
+}
+
+static void take_answer(void *arg, int rcode, void *packet, int len, int sec, char *why_bogus,
+                        int ratelimited)
+{
+    struct ubjob *job = arg;
+    ubjob_done done = job->done;
+    void *owner = job->arg;
+    struct ubanswer a = {.rcode = rcode,
+                         .packet = rcode == 0 ? packet : NULL,
+                         .len = packet && len > 0 ? (size_t)len : 0,
+                         .bogus = sec == SEC_BOGUS,
+                         .secure = sec == SEC_SECURE,
+                         .why_bogus = why_bogus};
+
+    (void)ratelimited;
+    if (done)
+        *job->owner = NULL;
+    job_end(job);
+    if (done)
+        done(owner, &a);
+}
+
+int ubctx_ask(struct ubctx *c, const char *name, int type, struct ubjob **slot, ubjob_done done,
+              void *arg)
+{
+    struct ubjob *job = calloc(1, sizeof *job);
+    int rc;
+
+    if (!job)
+        return UB_NOMEM;
+    *job = (struct ubjob){.ctx = c, .owner = slot, .done = done, .arg = arg};
+    LIST_INSERT_HEAD(&c->jobs, job, link);
+    c->set->jobs++;
+    *slot = job;
+    rc = ub_resolve_event(c->ub, name, type, CLASS_IN, job, take_answer, NULL);
+    if (rc == 0)
+        return 0;
+    *slot = NULL;
+    job_end(job);
+    return rc;
+}
+
+void ubjob_drop(struct ubjob *job)
+{
+    if (!job)
+        return;
+    *job->owner = NULL;
+    job->done = NULL;
+}
+
+/* ---- contexts ---- */
+
+/* ub_ctx_delete takes libunbound's log from all contexts. */
+static void point_log(struct ubset *s)
+{
+    struct ubctx *other = LIST_FIRST(&s->contexts);
+
+    if (other)
+        ub_ctx_debugout(other->ub, s->log.stream);
+}
+
+/* ub_ctx_delete may answer what is under way. */
+static void ubctx_free(struct ubctx *c)
+{
+    struct ubjob *job;
+
+    c->retired = false;
+    LIST_FOREACH(job, &c->jobs, link)
+    job->done = NULL;
+    ub_ctx_delete(c->ub);
+    while ((job = LIST_FIRST(&c->jobs)) != NULL)
+        job_end(job);
+    task_cancel(&c->reap);
+    LIST_REMOVE(c, link);
+    point_log(c->set);
+    free(c);
+}
+
+static void reap(void *arg)
+{
+    ubctx_free(arg);
+}
+
+struct ubctx *ubctx_new(struct ubset *s, const struct dnsconf *conf, unsigned flags, char *err,
+                        size_t size)
+{
+    struct ubctx *c = calloc(1, sizeof *c);
+
+    if (!c) {
+        snprintf(err, size, "out of memory");
+        return NULL;
+    }
+    c->ub = dnsconf_context(conf, loop_base(s->loop), flags, &s->log, err, size);
+    if (!c->ub) {
+        free(c);
+        point_log(s);
+        return NULL;
+    }
+    c->set = s;
+    c->born = clock_ms();
+    task_init(&c->reap, reap, c);
+    LIST_INIT(&c->jobs);
+    LIST_INSERT_HEAD(&s->contexts, c, link);
+    return c;
+}
+
+void ubctx_retire(struct ubctx *c)
+{
+    if (!c)
+        return;
+    c->retired = true;
+    if (LIST_EMPTY(&c->jobs))
+        loop_defer(c->set->loop, &c->reap);
+}
+
+int64_t ubctx_born(const struct ubctx *c)
+{
+    return c->born;
+}
+
+int ubset_open(struct ubset *s, struct loop *loop,
+               void (*log)(void *arg, int priority, const char *text), void *log_arg)
+{
+    *s = (struct ubset){.loop = loop};
+    LIST_INIT(&s->contexts);
+    return dnslog_open(&s->log, log, log_arg);
+}
+
+void ubset_close(struct ubset *s)
+{
+    struct ubctx *c;
+
+    while ((c = LIST_FIRST(&s->contexts)) != NULL)
+        ubctx_free(c);
+    dnslog_close(&s->log);
+}

@@ -1,0 +1,321 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "engine/facts.h"
+#include "factmake.h"
+
+#include <stdio.h>
+
+enum { T0 = 1700000000, LIMIT = 20 };
+
+static const struct facts_limits limits = {.policies = LIMIT, .hosts = LIMIT, .failures = LIMIT};
+
+/* Put F, giving its reference away. */
+static bool put(struct facts *m, struct fact *f, int64_t now)
+{
+    bool kept = facts_put(m, f, now);
+
+    fact_unref(f);
+    return kept;
+}
+
+static bool put_policy(struct facts *m, const char *domain, const char *id, uint32_t max_age)
+{
+    return put(m, make_policy_fact(domain, make_policy("enforce", "*.test", id, T0, max_age), T0),
+               T0);
+}
+
+static bool put_host(struct facts *m, const char *host)
+{
+    return put(m, make_host_fact(host, HOST_PASSES, T0, T0 + 60), T0);
+}
+
+static bool put_failure(struct facts *m, const char *domain)
+{
+    return put(m, make_policy_state(domain, FACT_FAILED, T0 + 60, T0 + 86400), T0);
+}
+
+static const char *numbered(const char *what, int i)
+{
+    static char name[64];
+
+    snprintf(name, sizeof name, "%s%d.test", what, i);
+    return name;
+}
+
+static void fill_with_policies(struct facts *m, uint32_t max_age)
+{
+    for (int i = 0; i < LIMIT; i++)
+        assert_true(put_policy(m, numbered("p", i), "1", max_age));
+}
+
+static void keeps_what_may_be_used_later(void **state)
+{
+    static const struct {
+        const char *why;
+        enum fact_state state;
+        int64_t usable; /* s from now; a policy's max_age */
+        bool policy;
+        bool want_kept;
+    } rows[] = {
+        {"a policy", FACT_FOUND, 100, true, true},
+        {"R75: max_age 0 is for the delivery at hand only", FACT_FOUND, 0, true, false},
+        {"a failure is remembered (DESIGN 6.7)", FACT_FAILED, 100, false, true},
+        {"one that is over is not", FACT_FAILED, 0, false, false},
+        {"bogus, for a while", FACT_BOGUS, 60, false, true},
+        {"proven absence: the decision says it", FACT_ABSENT, 60, false, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct facts *m = facts_new(&limits);
+        print_message("%s\n", rows[i].why);
+        if (rows[i].policy)
+            assert_true(put_policy(m, "a.test", "1", (uint32_t)rows[i].usable));
+        else
+            assert_true(put(
+                m, make_policy_state("a.test", rows[i].state, T0 + 1, T0 + rows[i].usable), T0));
+        assert_int_equal(facts_get(m, FACT_POLICY, "a.test") != NULL, rows[i].want_kept);
+        assert_int_equal(facts_count(m), rows[i].want_kept ? 1 : 0);
+        facts_free(m);
+    }
+}
+
+/* DESIGN section 7: flooding can not push out an unexpired policy, anywhere. */
+static void a_full_class_of_policies_refuses_newcomers(void **state)
+{
+    struct facts *m = facts_new(&limits);
+
+    (void)state;
+    fill_with_policies(m, 1000);
+    for (int i = 0; i < 3 * LIMIT; i++)
+        assert_false(put_policy(m, numbered("new", i), "1", 1000));
+    assert_int_equal(facts_count(m), LIMIT);
+    for (int i = 0; i < LIMIT; i++)
+        assert_non_null(facts_get(m, FACT_POLICY, numbered("p", i)));
+    /* R65: one that is there is replaced all the same. */
+    assert_true(put_policy(m, "p3.test", "2", 5));
+    assert_string_equal(facts_get(m, FACT_POLICY, "p3.test")->policy->id, "2");
+    assert_int_equal(facts_count(m), LIMIT);
+    facts_free(m);
+}
+
+static void an_expired_policy_gives_its_place(void **state)
+{
+    struct facts *m = facts_new(&limits);
+
+    (void)state;
+    fill_with_policies(m, 1000);
+    assert_true(put_policy(m, "p5.test", "1", 10));
+    for (int i = 6; i < LIMIT; i++) /* the least used are p0 to p4, then p5 */
+        facts_get(m, FACT_POLICY, numbered("p", i));
+    struct fact *f =
+        make_policy_fact("new.test", make_policy("enforce", "*.test", "1", T0, 1000), T0);
+    assert_false(facts_put(m, f, T0 + 9));
+    assert_non_null(facts_get(m, FACT_POLICY, "p5.test"));
+    for (int i = 6; i < LIMIT; i++)
+        facts_get(m, FACT_POLICY, numbered("p", i));
+    assert_true(facts_put(m, f, T0 + 10));
+    fact_unref(f);
+    assert_null(facts_get(m, FACT_POLICY, "p5.test"));
+    assert_non_null(facts_get(m, FACT_POLICY, "new.test"));
+    for (int i = 0; i < LIMIT; i++)
+        if (i != 5)
+            assert_non_null(facts_get(m, FACT_POLICY, numbered("p", i)));
+    facts_free(m);
+}
+
+static void no_class_pushes_out_another(void **state)
+{
+    struct facts *m = facts_new(&limits);
+
+    (void)state;
+    fill_with_policies(m, 1000);
+    assert_true(put_host(m, "first.test"));
+    assert_true(put_failure(m, "failed.test"));
+    for (int i = 0; i < 3 * LIMIT; i++) {
+        assert_true(put_host(m, numbered("h", i)));
+        assert_non_null(facts_get(m, FACT_POLICY, "failed.test"));
+    }
+    assert_null(facts_get(m, FACT_HOST, "first.test"));
+    assert_int_equal(facts_count(m), 2 * LIMIT + 1);
+    for (int i = 0; i < 3 * LIMIT; i++)
+        assert_true(put_failure(m, numbered("f", i)));
+    assert_null(facts_get(m, FACT_POLICY, "failed.test"));
+    assert_int_equal(facts_count(m), 3 * LIMIT);
+    for (int i = 0; i < LIMIT; i++)
+        assert_non_null(facts_get(m, FACT_POLICY, numbered("p", i)));
+    facts_free(m);
+}
+
+static void the_least_used_goes_first(void **state)
+{
+    struct facts *m = facts_new(&limits);
+
+    (void)state;
+    for (int i = 0; i < LIMIT; i++)
+        assert_true(put_host(m, numbered("h", i)));
+    facts_get(m, FACT_HOST, "h0.test");
+    assert_true(put_host(m, "new.test"));
+    assert_non_null(facts_get(m, FACT_HOST, "h0.test"));
+    assert_null(facts_get(m, FACT_HOST, "h1.test"));
+    facts_free(m);
+}
+
+/* A host and a domain of one name are different facts. */
+static void kinds_have_names_of_their_own(void **state)
+{
+    struct facts *m = facts_new(&limits);
+
+    (void)state;
+    assert_true(put_policy(m, "a.test", "1", 100));
+    assert_true(put_host(m, "a.test"));
+    assert_int_equal(facts_get(m, FACT_POLICY, "a.test")->kind, FACT_POLICY);
+    assert_int_equal(facts_get(m, FACT_HOST, "a.test")->kind, FACT_HOST);
+    facts_forget(m, FACT_HOST, "a.test");
+    facts_forget(m, FACT_HOST, "never.test");
+    assert_non_null(facts_get(m, FACT_POLICY, "a.test"));
+    assert_null(facts_get(m, FACT_HOST, "a.test"));
+    facts_free(m);
+}
+
+static void hosts_are_forgotten_together(void **state)
+{
+    struct facts *m = facts_new(&limits);
+
+    (void)state;
+    assert_true(put_policy(m, "a.test", "1", 100));
+    assert_true(put_failure(m, "f.test"));
+    for (int i = 0; i < 5; i++)
+        assert_true(put_host(m, numbered("h", i)));
+    facts_forget_hosts(m);
+    assert_int_equal(facts_count(m), 2);
+    assert_non_null(facts_get(m, FACT_POLICY, "a.test"));
+    facts_free(m);
+}
+
+/* A policy that becomes a failure, and back: it changes its class, and the counts with it. */
+static void a_fact_may_change_its_class(void **state)
+{
+    struct facts *m = facts_new(&limits);
+
+    (void)state;
+    for (int round = 0; round < 3 * LIMIT; round++) {
+        assert_true(put_policy(m, "a.test", "1", 100));
+        assert_true(put_failure(m, "a.test"));
+        assert_int_equal(facts_count(m), 1);
+        assert_int_equal(facts_get(m, FACT_POLICY, "a.test")->state, FACT_FAILED);
+    }
+    fill_with_policies(m, 100);
+    assert_int_equal(facts_count(m), LIMIT + 1);
+    facts_free(m);
+}
+
+static void limits_of_nothing_keep_nothing(void **state)
+{
+    struct facts *m = facts_new(&(struct facts_limits){0});
+
+    (void)state;
+    assert_false(put_policy(m, "a.test", "1", 100));
+    assert_false(put_host(m, "h.test"));
+    assert_false(put_failure(m, "f.test"));
+    assert_int_equal(facts_count(m), 0);
+    facts_free(m);
+    facts_free(NULL);
+}
+
+static void putting_the_same_fact_again_is_fine(void **state)
+{
+    struct facts *m = facts_new(&limits);
+    struct fact *f = make_host_fact("h.test", HOST_PASSES, T0, T0 + 60);
+
+    (void)state;
+    assert_true(facts_put(m, f, T0));
+    fact_unref(f);
+    f = facts_get(m, FACT_HOST, "h.test");
+    fact_ref(f);
+    assert_true(facts_put(m, f, T0));
+    assert_ptr_equal(facts_get(m, FACT_HOST, "h.test"), f);
+    fact_unref(f);
+    assert_int_equal(facts_count(m), 1);
+    facts_free(m);
+}
+
+static void copies_share_nothing_but_the_policy(void **state)
+{
+    struct fact *f = make_policy_fact("a.test", make_policy("testing", "*.test", "7", T0, 9), T0);
+    struct fact *h = make_host_fact("h.test", HOST_FAILS, T0, T0 + 60);
+
+    (void)state;
+    snprintf(f->failed_id, sizeof f->failed_id, "8");
+    snprintf(f->superseded_id, sizeof f->superseded_id, "6");
+    snprintf(f->reason, sizeof f->reason, "why");
+    f->failure = RESULT_STS_WEBPKI_INVALID;
+    f->retry_at = T0 + 300;
+    f->asked_at = T0;
+    f->from_cache = true;
+    struct fact *copy = fact_dup(f), *host_copy = fact_dup(h);
+    struct policy *p = f->policy;
+    fact_unref(f);
+    fact_unref(h);
+    assert_string_equal(copy->name, "a.test");
+    assert_ptr_equal(copy->policy, p);
+    assert_string_equal(copy->failed_id, "8");
+    assert_string_equal(copy->superseded_id, "6");
+    assert_string_equal(copy->reason, "why");
+    assert_int_equal(copy->failure, RESULT_STS_WEBPKI_INVALID);
+    assert_int_equal(copy->retry_at, T0 + 300);
+    assert_int_equal(copy->usable_until, T0 + 9);
+    assert_true(copy->from_cache && copy->asked_at == T0 && copy->fresh_until == T0);
+    assert_true(host_fact_shows(host_copy, HOST_FAILS));
+    fact_unref(copy);
+    fact_unref(host_copy);
+}
+
+/* R62, R63: used up to the last second, and not in the next. */
+static void what_may_be_applied(void **state)
+{
+    struct fact *p = make_policy_fact("a.test", make_policy("enforce", "*.test", "1", T0, 10), T0);
+    struct fact *none = make_policy_state("a.test", FACT_FAILED, T0 + 10, T0 + 10);
+    struct fact *pass = make_host_fact("h.test", HOST_PASSES, T0, T0 + 10);
+    struct fact *unknown = make_host_fact("h.test", HOST_UNKNOWN, T0, T0 + 10);
+
+    (void)state;
+    assert_true(fact_has_policy(p, T0 + 9));
+    assert_false(fact_has_policy(p, T0 + 10));
+    assert_false(fact_has_policy(none, T0));
+    assert_false(fact_has_policy(NULL, T0));
+    assert_true(fact_host_passes(pass, T0 + 9));
+    assert_false(fact_host_passes(pass, T0 + 10));
+    assert_false(fact_host_passes(unknown, T0));
+    assert_false(fact_host_passes(p, T0));
+    assert_false(fact_host_passes(NULL, T0));
+    fact_unref(p);
+    fact_unref(none);
+    fact_unref(pass);
+    fact_unref(unknown);
+    fact_unref(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keeps_what_may_be_used_later),
+        cmocka_unit_test(a_full_class_of_policies_refuses_newcomers),
+        cmocka_unit_test(an_expired_policy_gives_its_place),
+        cmocka_unit_test(no_class_pushes_out_another),
+        cmocka_unit_test(the_least_used_goes_first),
+        cmocka_unit_test(kinds_have_names_of_their_own),
+        cmocka_unit_test(hosts_are_forgotten_together),
+        cmocka_unit_test(a_fact_may_change_its_class),
+        cmocka_unit_test(limits_of_nothing_keep_nothing),
+        cmocka_unit_test(putting_the_same_fact_again_is_fine),
+        cmocka_unit_test(copies_share_nothing_but_the_policy),
+        cmocka_unit_test(what_may_be_applied),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
