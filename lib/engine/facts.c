@@ -1,0 +1,152 @@
+#include "engine/facts.h"
+
+#include "engine/table.h"
+
+#include <stdlib.h>
+
+enum class { CLASS_POLICY, CLASS_HOST, CLASS_FAILURE, CLASSES };
+
+struct entry {
+    struct table_node node; /* its name is the fact's */
+    struct recency recency;
+    enum class class;
+    struct fact *fact;
+};
+
+struct facts {
+    struct table table[FACT_KINDS];
+    struct recency order[CLASSES];
+    size_t count[CLASSES];
+    size_t limit[CLASSES];
+};
+
+struct facts *facts_new(const struct facts_limits *limits)
+{
+    struct facts *m = calloc(1, sizeof *m);
+
+    if (m == NULL)
+        return NULL;
+    for (int i = 0; i < CLASSES; i++)
+        recency_init(&m->order[i]);
+    m->limit[CLASS_POLICY] = limits->policies;
+    m->limit[CLASS_HOST] = limits->hosts;
+    m->limit[CLASS_FAILURE] = limits->failures;
+    for (int i = 0; i < FACT_KINDS; i++) {
+        if (!table_init(&m->table[i])) {
+            facts_free(m);
+            return NULL;
+        }
+    }
+    return m;
+}
+
+static void entry_drop(struct facts *m, struct entry *e)
+{
+    table_remove(&m->table[e->fact->kind], &e->node);
+    recency_remove(&e->recency);
+    m->count[e->class]--;
+    fact_unref(e->fact);
+    free(e);
+}
+
+void facts_free(struct facts *m)
+{
+    if (m == NULL)
+        return;
+    for (int i = 0; i < CLASSES; i++)
+        while (!recency_is_empty(&m->order[i]))
+            entry_drop(m, OWNER_OF(m->order[i].newer, struct entry, recency));
+    for (int i = 0; i < FACT_KINDS; i++)
+        table_clear(&m->table[i]);
+    free(m);
+}
+
+static struct entry *entry_find(struct facts *m, enum fact_kind kind, const char *name)
+{
+    struct table_node *n = table_find(&m->table[kind], name);
+    return n == NULL ? NULL : OWNER_OF(n, struct entry, node);
+}
+
+struct fact *facts_get(struct facts *m, enum fact_kind kind, const char *name)
+{
+    struct entry *e = entry_find(m, kind, name);
+
+    if (e == NULL)
+        return NULL;
+    recency_remove(&e->recency);
+    recency_add(&m->order[e->class], &e->recency);
+    return e->fact;
+}
+
+static enum class class_of(const struct fact *f)
+{
+    if (f->kind == FACT_HOST)
+        return CLASS_HOST;
+    return f->policy != NULL ? CLASS_POLICY : CLASS_FAILURE;
+}
+
+/* Room for one more of CLASS. Expired policies are looked for among the least used only, so that a full class stays cheap. */
+static bool make_room(struct facts *m, enum class class, int64_t now)
+{
+    enum { LOOK_AT = 16 };
+    struct recency *r = m->order[class].newer;
+
+    if (m->count[class] < m->limit[class])
+        return true;
+    for (int i = 0; i < LOOK_AT && r != &m->order[class]; i++, r = r->newer) {
+        struct entry *e = OWNER_OF(r, struct entry, recency);
+        if (class != CLASS_POLICY || now >= e->fact->usable_until) {
+            entry_drop(m, e);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool facts_put(struct facts *m, struct fact *f, int64_t now)
+{
+    bool lasts = f->usable_until > now && f->state != FACT_ABSENT;
+    enum class class = class_of(f);
+    struct entry *old = entry_find(m, f->kind, f->name), *e = NULL;
+
+    if (lasts && (e = calloc(1, sizeof *e)) == NULL)
+        return false; /* what was known stays */
+    if (old != NULL)
+        entry_drop(m, old);
+    if (!lasts)
+        return true;
+    if (!make_room(m, class, now)) {
+        free(e);
+        return false;
+    }
+    e->fact = fact_ref(f);
+    e->node.name = f->name;
+    e->class = class;
+    table_insert(&m->table[f->kind], &e->node);
+    recency_add(&m->order[class], &e->recency);
+    m->count[class]++;
+    return true;
+}
+
+void facts_forget(struct facts *m, enum fact_kind kind, const char *name)
+{
+    struct entry *e = entry_find(m, kind, name);
+
+    if (e != NULL)
+        entry_drop(m, e);
+}
+
+void facts_forget_hosts(struct facts *m)
+{
+    while (!recency_is_empty(&m->order[CLASS_HOST]))
+        entry_drop(m, OWNER_OF(m->order[CLASS_HOST].newer, struct entry, recency));
+}
+
+size_t facts_count(const struct facts *m)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < CLASSES; i++)
+        n += m->count[i];
+    return n;
+}

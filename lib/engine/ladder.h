@@ -1,0 +1,67 @@
+/*
+ * ladder - how every fact is obtained: memory, own store, shared tier, claim, network; then keep it in each
+ *
+ * One flight per fact at a time, however many want it. Engine's thread only. DESIGN section 2, 7.
+ */
+#ifndef STS_LADDER_H
+#define STS_LADDER_H
+
+#include "engine/facts.h"
+#include "engine/tier.h"
+#include "engine/trace.h"
+
+/* What the network is asked. */
+struct question {
+    const char *name;         /* domain or host; valid until the answer */
+    const struct fact *known; /* what is known already, fresh or not; NULL = nothing */
+    bool past_cache;          /* ask past the resolver's cache */
+    struct trace *trace;      /* may be NULL */
+};
+
+/* FACT: a reference for the callee. NULL: out of memory. */
+typedef void (*source_done)(void *arg, struct fact *fact);
+
+/* How a kind of fact is got from the network. DONE from a later turn, exactly once unless cancelled. */
+struct source {
+    void *ctx;
+    void *(*start)(void *ctx, const struct question *question, source_done done, void *arg); /* NULL: out of memory */
+    void (*cancel)(void *ctx, void *work);
+};
+
+enum { LADDER_STORE, LADDER_SHARED, LADDER_TIERS };
+
+struct ladder_config {
+    struct loop *loop;
+    struct facts *memory;
+    struct source source[FACT_KINDS];
+    const struct tier *tier[LADDER_TIERS]; /* each may be NULL */
+};
+
+struct ladder;
+struct ladder *ladder_new(const struct ladder_config *config); /* CONFIG is copied; NULL: out of memory */
+void ladder_free(struct ladder *l); /* flights are dropped without callbacks */
+
+struct wish {
+    enum fact_kind kind;
+    const char *name;       /* copied */
+    bool past_cache;        /* not from memory, and the network past its cache */
+    bool not_failing;       /* host facts that did not pass are not good enough: ask again */
+    uint32_t margin;        /* s that the fact must stay fresh */
+    struct trace *trace;    /* may be NULL */
+};
+
+/* FACT is borrowed; NULL only when out of memory. */
+typedef void (*ladder_done)(void *arg, struct fact *fact);
+
+struct ladder_request;
+/* Obtain what WISH says. DONE exactly once unless cancelled, from a later turn of the loop. NULL: out of memory. */
+struct ladder_request *ladder_obtain(struct ladder *l, const struct wish *wish, ladder_done done, void *arg);
+/* Do not call; the flight goes on, and what it finds is kept. NULL is fine; not after the callback came. */
+void ladder_cancel(struct ladder_request *r);
+
+/* What memory knows of it, fresh or not; borrowed; NULL = nothing. */
+struct fact *ladder_known(struct ladder *l, enum fact_kind kind, const char *name);
+
+size_t ladder_flights(const struct ladder *l);
+
+#endif
