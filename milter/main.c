@@ -1,0 +1,61 @@
+/*
+ * main - sts-milter's command line, and what must not be linked into anything else
+ */
+#include "milter/service.h"
+#include "milter/version.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/*
+ * For libmilter's signal thread, the only one in the process to call it: sleep, for good. signals.c
+ * tells why.
+ */
+int sigwait(const sigset_t *restrict set, int *restrict number)
+{
+    (void)set;
+    (void)number;
+    for (;;)
+        pause();
+}
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: sts-milter [-c FILE] [-f] [-n] [-V]\n"
+                    "  -c FILE  configuration; default /etc/sts-milter/sts-milter.conf\n"
+                    "  -f       stay in the foreground\n"
+                    "  -n       check the configuration and stop\n"
+                    "  -V       print the version and stop\n");
+    return EX_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    struct service_options o = {0};
+    bool check = false;
+    int c;
+
+    while ((c = getopt(argc, argv, "c:fnV")) != -1) {
+        switch (c) {
+        case 'c':
+            o.config_path = optarg;
+            break;
+        case 'f':
+            o.foreground = true;
+            break;
+        case 'n':
+            check = true;
+            break;
+        case 'V':
+            puts("sts-milter " STS_VERSION);
+            return EX_OK;
+        default:
+            return usage();
+        }
+    }
+    if (optind != argc)
+        return usage();
+    return check ? service_check(&o) : service_run(&o);
+}

@@ -1,0 +1,103 @@
+/*
+ * privilege - who the daemon is to be, and becoming it
+ */
+#include "milter/privilege.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ROOT_FILES = 65536 };
+
+static bool find_user(struct identity *who, const char *name, char *err, size_t size)
+{
+    const struct passwd *pw = getpwnam(name);
+
+    if (pw == NULL) {
+        snprintf(err, size, "user: there is no user \"%s\"", name);
+        return false;
+    }
+    who->drop = pw->pw_uid != 0;
+    who->uid = pw->pw_uid;
+    who->gid = pw->pw_gid;
+    who->user = strdup(name);
+    snprintf(err, size, "out of memory");
+    return who->user != NULL;
+}
+
+bool identity_find(struct identity *who, const struct config *c, char *err, size_t size)
+{
+    const struct group *gr;
+
+    *who = (struct identity){.uid = (uid_t)-1, .gid = (gid_t)-1, .socket_group = (gid_t)-1};
+    if (geteuid() == 0 && c->user[0] != '\0' && !find_user(who, c->user, err, size))
+        return false;
+    if (c->socket_group[0] == '\0')
+        return true;
+    gr = getgrnam(c->socket_group);
+    if (gr == NULL) {
+        snprintf(err, size, "socket_group: there is no group \"%s\"", c->socket_group);
+        return false;
+    }
+    who->socket_group = gr->gr_gid;
+    return true;
+}
+
+void identity_clear(struct identity *who)
+{
+    free(who->user);
+    *who = (struct identity){0};
+}
+
+void privilege_raise_files(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == -1)
+        return;
+    if (geteuid() == 0 && files.rlim_max != RLIM_INFINITY && files.rlim_max < ROOT_FILES) {
+        struct rlimit more = {.rlim_cur = ROOT_FILES, .rlim_max = ROOT_FILES};
+
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+            return;
+    }
+    /* a limit of millions would only make every scan of the files slow */
+    files.rlim_cur = files.rlim_max > ROOT_FILES ? ROOT_FILES : files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
+int privilege_make_dir(const char *dir, const struct identity *who)
+{
+    struct stat st;
+
+    if (mkdir(dir, 0700) == 0)
+        return who->drop ? chown(dir, who->uid, who->gid) : 0;
+    if (errno != EEXIST)
+        return -1;
+    if (stat(dir, &st) == -1)
+        return -1;
+    errno = ENOTDIR;
+    return S_ISDIR(st.st_mode) ? 0 : -1;
+}
+
+bool privilege_drop(const struct identity *who, char *err, size_t size)
+{
+    if (!who->drop)
+        return true;
+    if (initgroups(who->user, who->gid) == -1 || setgid(who->gid) == -1 || setuid(who->uid) == -1) {
+        snprintf(err, size, "cannot become user \"%s\": %s", who->user, strerror(errno));
+        return false;
+    }
+    if (setuid(0) == 0 || seteuid(0) == 0 || getuid() != who->uid || geteuid() != who->uid ||
+        getgid() != who->gid || getegid() != who->gid) {
+        snprintf(err, size, "cannot become user \"%s\" for good", who->user);
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,33 @@
+/*
+ * privilege - who the daemon is to be, and becoming it
+ */
+#ifndef STS_PRIVILEGE_H
+#define STS_PRIVILEGE_H
+
+#include "milter/config.h"
+
+#include <sys/types.h>
+
+struct identity {
+    bool drop; /* started as root with a user to become */
+    char *user;
+    uid_t uid;
+    gid_t gid;
+    gid_t socket_group; /* (gid_t)-1: none of its own */
+};
+
+/* Find the user and the socket's group of C. False with the reason, the key's name in front, in
+ * ERR. */
+bool identity_find(struct identity *who, const struct config *c, char *err, size_t size);
+void identity_clear(struct identity *who);
+
+/* As many open files as allowed; root gets 65536 at least. */
+void privilege_raise_files(void);
+
+/* Make DIR, of mode 0700, for WHO, unless it is there. 0, or -1 with errno. */
+int privilege_make_dir(const char *dir, const struct identity *who);
+
+/* Become WHO for good. False with the reason in ERR. */
+bool privilege_drop(const struct identity *who, char *err, size_t size);
+
+#endif

@@ -1,0 +1,18 @@
+/*
+ * signals - HUP, TERM and INT, waited for by the main thread and by nobody else
+ */
+#ifndef STS_SIGNALS_H
+#define STS_SIGNALS_H
+
+enum signal_event { EVENT_NONE, EVENT_RELOAD, EVENT_STOP };
+
+/* Block them, in this thread and in those it starts; ignore SIGPIPE. Before the first thread. */
+void signals_block(void);
+
+/* Wait for one. */
+enum signal_event signals_wait(void);
+
+/* EVENT_STOP if TERM or INT comes within MS milliseconds, else EVENT_NONE; a HUP stays pending. */
+enum signal_event signals_wait_stop(int ms);
+
+#endif
