@@ -81,7 +81,7 @@ void config_errors_clear(struct config_errors *e);
 /*
  * Load the file PATH; NULL is CONFIG_DEFAULT_PATH, which may be absent (all defaults then). Returns
  * the configuration with one reference, or NULL with at least one line in ERRORS, unless out of
- * memory for them. Waits for the disk only. One call at a time matters not: calls take turns.
+ * memory for them. Waits for the disk only. Any thread: calls take turns.
  */
 struct config *config_load(const char *path, struct config_errors *errors);
 struct config *config_ref(struct config *c);

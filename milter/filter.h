@@ -15,7 +15,7 @@ struct filter_parts {
     const struct worker_call *worker;
 };
 
-/* Register with libmilter and set the conncection SPEC. 0, or -1. */
+/* Register with libmilter and set the connection SPEC. 0, or -1. */
 int filter_register(const char *spec);
 
 /* From now on recipients are decided, by PARTS and CONFIG (one more reference is taken). Before,

@@ -53,3 +53,10 @@ void buf_printf(struct buf *b, const char *format, ...)
     }
     b->len += (size_t)n;
 }
+
+void make_printable(char *text)
+{
+    for (; *text != '\0'; text++)
+        if (*text < ' ' || *text > '~')
+            *text = '?';
+}

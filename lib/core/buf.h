@@ -23,4 +23,8 @@ void buf_text(struct buf *b, const char *text);
 void buf_bytes(struct buf *b, const char *data, size_t len);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Replace what is not printable ASCII in TEXT by "?": a peer's text must not end our line or say
+ * anything that a terminal or the log obeys. */
+void make_printable(char *text);
+
 #endif

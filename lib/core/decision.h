@@ -1,8 +1,8 @@
 /*
  * decision - accept or defer a domain's recipients, from what is known of it
  *
- * decide() is the whole of DESIGN section 6 but for the asking: it sees what is known, says what to do,
- * or that it cannot be said yet. Pure functions; any thread.
+ * decide() is the whole of DESIGN section 6 but for the asking: it sees what is known, says what to
+ * do, or that it cannot be said yet. Pure functions; any thread.
  */
 #ifndef STS_DECISION_H
 #define STS_DECISION_H
@@ -43,7 +43,8 @@ struct known {
     enum discovery discovery;
     enum policy_source source;   /* SOURCE_STS or SOURCE_OVERRIDE with DISCOVERY_POLICY */
     const struct policy *policy; /* may be NULL */
-    enum result_type sts_failure;   /* a failed fetch, also where a cached policy was used; else RESULT_SUCCESS */
+    enum result_type
+        sts_failure; /* a failed fetch, also where a cached policy was used; else RESULT_SUCCESS */
     const char *sts_failure_reason; /* for people; NULL = none */
     const struct mx_set *mx;        /* NULL: not known yet */
     const struct judged_host *host; /* one per host of the MX set, best preference first */
@@ -70,32 +71,37 @@ enum { REPLY_TEXT_MAX = 200, REPLY_TEXT_SIZE = REPLY_TEXT_MAX + 1, ENHANCED_SIZE
 struct decision {
     atomic_uint refs;
     enum action action;
-    bool complete;      /* false: an early accept (testing, none), outcomes are still to come */
-    bool policy_based;  /* a deferral that a new policy id may lift (R104) */
+    bool complete;     /* false: an early accept (testing, none), outcomes are still to come */
+    bool policy_based; /* a deferral that a new policy id may lift (R104) */
     enum policy_source source;
-    int mode;           /* enum policy_mode, or -1 without a policy */
-    uint32_t life;      /* s that it may be remembered, by MX set and policy; the caller bounds it further by the
-                           TXT's TTL and the life of the host facts */
+    int mode;      /* enum policy_mode, or -1 without a policy */
+    uint32_t life; /* s that it may be remembered, by MX set and policy; the caller bounds it
+                      further by the TXT's TTL and the life of the host facts */
     char enhanced[ENHANCED_SIZE]; /* "4.7.5" when deferred */
-    const char *domain; /* points into this allocation, as do the next three */
-    const char *mx;     /* the host that decided; where none could be judged, the one the reply names; or "" */
-    const char *reply;  /* text behind the codes, printable ASCII, at most REPLY_TEXT_MAX; "" unless deferred */
+    const char *domain;           /* points into this allocation, as do the next three */
+    const char
+        *mx; /* the host that decided; where none could be judged, the one the reply names; or "" */
+    const char *reply; /* text behind the codes, printable ASCII, at most REPLY_TEXT_MAX; "" unless
+                          deferred */
     size_t outcome_count;
     struct outcome *outcome;
 };
 
 /*
- * Decide for what is KNOWN by the RULES at NOW (Unix s). Returns a decision with one reference, or NULL
- * when out of memory. With action ACTION_UNDECIDED more facts are needed (it is then of no further use).
+ * Decide for what is KNOWN by the RULES at NOW (Unix s). Returns a decision with one reference, or
+ * NULL when out of memory. With action ACTION_UNDECIDED more facts are needed (it is then of no
+ * further use).
  *
- * With testing, `complete` may be false: accept at once, without outcomes; decide again when more is known.
- * A host is waited for only if its verdict can still matter. The caller judges names (verdict_not_in_policy): decide()
- * does so again for passes and for invalid names only. An MX set of hosts with host_count 0 is not yet looked at.
- * RFC 8461 4, 5; RFC 5321 5.1; R38, R39, R95, R97, R99 to R106, R109, R121.
+ * With testing, `complete` may be false: accept at once, without outcomes; decide again when more
+ * is known. A host is waited for only if its verdict can still matter. The caller judges names
+ * (verdict_not_in_policy): decide() does so again for passes and for invalid names only. An MX set
+ * of hosts with host_count 0 is not yet looked at. RFC 8461 4, 5; RFC 5321 5.1; R38, R39, R95, R97,
+ * R99 to R106, R109, R121.
  */
 struct decision *decide(const struct known *known, const struct decision_rules *rules, int64_t now);
 
-/* Deferred because nothing is known at the deadline: 4.7.0 "... is still being looked up, try again". */
+/* Deferred because nothing is known at the deadline: 4.7.0 "... is still being looked up, try
+ * again". */
 struct decision *decision_still_looking(const char *domain);
 
 struct decision *decision_ref(struct decision *d);

@@ -34,12 +34,12 @@ enum probe_error {
     PROBE_REFUSED,         /* connection refused */
     PROBE_UNREACHABLE,     /* other connect errors */
     PROBE_TIMEOUT,
-    PROBE_CLOSED,          /* the peer closed or reset the connection */
-    PROBE_PROTOCOL,        /* no valid SMTP reply, octets behind the 220 of STARTTLS */
-    PROBE_REPLY,           /* a reply that refuses; see smtp_code */
-    PROBE_NOT_OFFERED,     /* EHLO reply without STARTTLS, or only HELO is known */
-    PROBE_TLS,             /* handshake failed; see detail */
-    PROBE_LOCAL,           /* our own trouble: no memory, no sockets */
+    PROBE_CLOSED,      /* the peer closed or reset the connection */
+    PROBE_PROTOCOL,    /* no valid SMTP reply, octets behind the 220 of STARTTLS */
+    PROBE_REPLY,       /* a reply that refuses; see smtp_code */
+    PROBE_NOT_OFFERED, /* EHLO reply without STARTTLS, or only HELO is known */
+    PROBE_TLS,         /* handshake failed; see detail */
+    PROBE_LOCAL,       /* our own trouble: no memory, no sockets */
     PROBE_ERRORS
 };
 
@@ -51,18 +51,20 @@ enum { HOST_NAMES_SIZE = 512, HOST_DETAIL_SIZE = 128 };
 struct host_facts {
     enum probe_stage stage;
     enum probe_error error;
-    int smtp_code;                  /* the refusing reply's code, else 0 */
-    char detail[HOST_DETAIL_SIZE];  /* for people, printable ASCII: errno text, OpenSSL reason, reply text */
-    struct ipaddr address;          /* of the connection the facts are from; family 0 = none */
-    int64_t seen_at;                /* Unix s */
-    char tls_version[16];           /* "TLSv1.3"; "" before PROBE_DONE */
+    int smtp_code;                 /* the refusing reply's code, else 0 */
+    char detail[HOST_DETAIL_SIZE]; /* for people, printable ASCII: errno text, OpenSSL reason, reply
+                                      text */
+    struct ipaddr address;         /* of the connection the facts are from; family 0 = none */
+    int64_t seen_at;               /* Unix s */
+    char tls_version[16];          /* "TLSv1.3"; "" before PROBE_DONE */
     char tls_cipher[48];
     enum chain_status chain;
-    char chain_error[64];           /* OpenSSL's text, "self-signed certificate"; "" for CHAIN_OK */
-    char chain_code[48];            /* its constant, "X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT" */
-    bool name_matches;              /* a DNS subjectAltName covers the host (R83 to R85) */
-    char names[HOST_NAMES_SIZE];    /* DNS subjectAltNames, ", " between, cut at a name's end with ", ..." */
-    int64_t not_after;              /* Unix s, end of the leaf certificate; 0 = unknown */
+    char chain_error[64];        /* OpenSSL's text, "self-signed certificate"; "" for CHAIN_OK */
+    char chain_code[48];         /* its constant, "X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT" */
+    bool name_matches;           /* a DNS subjectAltName covers the host (R83 to R85) */
+    char names[HOST_NAMES_SIZE]; /* DNS subjectAltNames, ", " between, cut at a name's end with ",
+                                    ..." */
+    int64_t not_after;           /* Unix s, end of the leaf certificate; 0 = unknown */
 };
 
 #endif

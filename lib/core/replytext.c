@@ -40,14 +40,6 @@ static void add_name(struct buf *b, const char *name, size_t room)
     buf_text(b, name + len - (room - strlen("...")));
 }
 
-/* A peer's text must neither end our reply line nor say anything a terminal obeys. */
-static void make_printable(char *text)
-{
-    for (; *text != '\0'; text++)
-        if (*text < ' ' || *text > '~')
-            *text = '?';
-}
-
 static void line_write(char *out, const struct line *l)
 {
     size_t room = line_length(l) <= REPLY_TEXT_MAX ? REPLY_TEXT_MAX : NAME_SHOWN;

@@ -1,9 +1,9 @@
 /*
  * replytext - the one line a deferred sender is told (DESIGN section 5)
  *
- * Always printable ASCII, always names the domain, at most REPLY_TEXT_MAX octets: long names are shortened
- * in front ("...rest.of.name"), then the text is cut. `%` is left single; the milter doubles it.
- * OUT has REPLY_TEXT_SIZE octets. Pure functions; any thread.
+ * Always printable ASCII, always names the domain, at most REPLY_TEXT_MAX octets: long names are
+ * shortened in front ("...rest.of.name"), then the text is cut. `%` is left single; the milter
+ * doubles it. OUT has REPLY_TEXT_SIZE octets. Pure functions; any thread.
  */
 #ifndef STS_REPLYTEXT_H
 #define STS_REPLYTEXT_H

@@ -11,14 +11,6 @@ static const char code_no_starttls[] = "4.7.4";
 static const char code_not_secure[] = "4.7.5";
 static const char code_no_answer[] = "4.4.1";
 
-/* What comes from a peer is shown as printable ASCII only. */
-static void make_printable(char *text)
-{
-    for (; *text != '\0'; text++)
-        if (*text < ' ' || *text > '~')
-            *text = '?';
-}
-
 static void set_words(char *to, size_t size, const char *words)
 {
     struct buf b;

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum class { CLASS_REQUIRED, CLASS_PLAIN, CLASSES };
+enum room { ROOM_REQUIRED, ROOM_PLAIN, ROOMS };
 
 struct entry {
     struct table_node node; /* its name is the decision's domain */
@@ -18,9 +18,9 @@ struct entry {
 struct decisions {
     pthread_mutex_t lock;
     struct table table;
-    struct recency order[CLASSES];
-    size_t count[CLASSES];
-    size_t limit[CLASSES];
+    struct recency order[ROOMS];
+    size_t count[ROOMS];
+    size_t limit[ROOMS];
 };
 
 struct decisions *decisions_new(const struct decisions_limits *limits)
@@ -30,10 +30,10 @@ struct decisions *decisions_new(const struct decisions_limits *limits)
     if (m == NULL)
         return NULL;
     pthread_mutex_init(&m->lock, NULL);
-    for (int i = 0; i < CLASSES; i++)
+    for (int i = 0; i < ROOMS; i++)
         recency_init(&m->order[i]);
-    m->limit[CLASS_REQUIRED] = limits->required;
-    m->limit[CLASS_PLAIN] = limits->plain;
+    m->limit[ROOM_REQUIRED] = limits->required;
+    m->limit[ROOM_PLAIN] = limits->plain;
     if (!table_init(&m->table)) {
         decisions_free(m);
         return NULL;
@@ -41,24 +41,24 @@ struct decisions *decisions_new(const struct decisions_limits *limits)
     return m;
 }
 
-static enum class class_of(const struct decision *d)
+static enum room room_of(const struct decision *d)
 {
     bool plain = d->action == ACTION_ACCEPT && d->source == SOURCE_NONE;
-    return plain ? CLASS_PLAIN : CLASS_REQUIRED;
+    return plain ? ROOM_PLAIN : ROOM_REQUIRED;
 }
 
 static void entry_drop(struct decisions *m, struct entry *e)
 {
     table_remove(&m->table, &e->node);
     recency_remove(&e->recency);
-    m->count[class_of(e->decision)]--;
+    m->count[room_of(e->decision)]--;
     decision_unref(e->decision);
     free(e);
 }
 
 static void drop_all(struct decisions *m)
 {
-    for (int i = 0; i < CLASSES; i++)
+    for (int i = 0; i < ROOMS; i++)
         while (!recency_is_empty(&m->order[i]))
             entry_drop(m, OWNER_OF(m->order[i].newer, struct entry, recency));
 }
@@ -106,7 +106,7 @@ static struct decisions_answer answer(struct decisions *m, struct entry *e, int6
         return a;
     }
     recency_remove(&e->recency);
-    recency_add(&m->order[class_of(e->decision)], &e->recency);
+    recency_add(&m->order[room_of(e->decision)], &e->recency);
     a.check = must_be_checked(e, now);
     if (a.check)
         return a;
@@ -131,11 +131,11 @@ struct decisions_answer decisions_get(struct decisions *m, const char *domain, i
 static void insert(struct decisions *m, struct decision *d, const struct decision_term *term,
                    int64_t now)
 {
-    enum class class = class_of(d);
+    enum room room = room_of(d);
     struct entry *e;
 
-    if (m->count[class] >= m->limit[class] && !recency_is_empty(&m->order[class]))
-        entry_drop(m, OWNER_OF(m->order[class].newer, struct entry, recency));
+    if (m->count[room] >= m->limit[room] && !recency_is_empty(&m->order[room]))
+        entry_drop(m, OWNER_OF(m->order[room].newer, struct entry, recency));
     if ((e = calloc(1, sizeof *e)) == NULL) {
         decision_unref(d);
         return;
@@ -147,8 +147,8 @@ static void insert(struct decisions *m, struct decision *d, const struct decisio
     e->checked_at = term->checked_at;
     e->made_at = now;
     table_insert(&m->table, &e->node);
-    recency_add(&m->order[class], &e->recency);
-    m->count[class]++;
+    recency_add(&m->order[room], &e->recency);
+    m->count[room]++;
 }
 
 void decisions_put(struct decisions *m, struct decision *d, const struct decision_term *term,

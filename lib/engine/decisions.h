@@ -1,8 +1,8 @@
 /*
  * decisions - the decisions in memory, which all threads ask
  *
- * Two classes with room of their own: domains with a requirement, domains without. One lock, held for a look-up in
- * a hash table at most. DESIGN section 7.
+ * Two classes with room of their own: domains with a requirement, domains without. One lock, held
+ * for a look-up in a hash table at most. DESIGN section 7.
  */
 #ifndef STS_DECISIONS_H
 #define STS_DECISIONS_H
@@ -18,17 +18,21 @@ struct decisions_limits {
 /* How long a decision stands; Unix s. */
 struct decision_term {
     int64_t fresh_until;  /* answered from memory up to then */
-    int64_t usable_until; /* still answered up to then while it is being renewed (testing, none, failed before); else as fresh_until */
-    int64_t checked_at;   /* a deferral: when the policy id was last asked for past all caches (R104); 0 = never */
+    int64_t usable_until; /* still answered up to then while it is being renewed (testing, none,
+                             failed before); else as fresh_until */
+    int64_t checked_at; /* a deferral: when the policy id was last asked for past all caches (R104);
+                           0 = never */
 };
 
 struct decisions *decisions_new(const struct decisions_limits *limits); /* NULL: out of memory */
 void decisions_free(struct decisions *m);
 
 struct decisions_answer {
-    struct decision *decision; /* one reference, or NULL: not here, over, or a deferral to be checked */
-    bool renew;                /* ask for a renewal now; told once per RENEW_AGAIN s and entry */
-    bool check;                /* a deferral whose policy id must be asked for, past all caches, before it is repeated */
+    struct decision
+        *decision; /* one reference, or NULL: not here, over, or a deferral to be checked */
+    bool renew;    /* ask for a renewal now; told once per RENEW_AGAIN s and entry */
+    bool check;    /* a deferral whose policy id must be asked for, past all caches, before it is
+                      repeated */
 };
 
 enum {
@@ -40,8 +44,10 @@ enum {
 /* What memory knows of DOMAIN at NOW (Unix s). Any thread. */
 struct decisions_answer decisions_get(struct decisions *m, const char *domain, int64_t now);
 
-/* Keep D (a reference is taken) for TERM, in place of what was there. Over already: forget. Any thread. */
-void decisions_put(struct decisions *m, struct decision *d, const struct decision_term *term, int64_t now);
+/* Keep D (a reference is taken) for TERM, in place of what was there. Over already: forget. Any
+ * thread. */
+void decisions_put(struct decisions *m, struct decision *d, const struct decision_term *term,
+                   int64_t now);
 
 /* When the domain's deferral was checked last (checked_at), 0 = never or not here. Any thread. */
 int64_t decisions_checked_at(struct decisions *m, const char *domain);

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 enum {
     PLAIN_DOMAINS = 1000000, /* entries in memory, by kind */
     REQUIRED_DOMAINS = 200000,
@@ -40,12 +39,20 @@ struct engine {
     void (*log)(void *arg, int priority, const char *text);
     void *log_arg;
     pthread_t thread;
-    /* Nothing is handed to the loop once `closed` is set: so what was handed over is always answered. */
+    /* Nothing is handed to the loop once `closed` is set: so what was handed over is always
+     * answered. */
     pthread_mutex_t gate;
     bool closed;
 };
 
 /* --- construction --- */
+
+/* Those in memory, and those that look-ups under way are about to make. */
+static void forget_decisions(struct engine *e)
+{
+    e->context.epoch++;
+    decisions_forget_all(e->decisions);
+}
 
 static void check_trust(void *arg)
 {
@@ -56,8 +63,9 @@ static void check_trust(void *arg)
     if (renewed < 0) {
         e->log(e->log_arg, SEVERITY_WARNING, why);
     } else if (renewed > 0) {
+        e->hosts.trust_epoch++;
         facts_forget_hosts(e->facts);
-        decisions_forget_all(e->decisions);
+        forget_decisions(e);
         e->log(e->log_arg, SEVERITY_INFO, "the CA file has changed and was loaded again");
     }
     timer_start(&e->trust_timer, TRUST_CHECK_MS);
@@ -365,8 +373,9 @@ static void do_configure(void *arg)
     use_settings(e);
     fetcher_configure(e->fetcher, &r->settings->fetch);
     if (prober_configure(e->prober, &r->settings->probe) != 0)
-        e->log(e->log_arg, SEVERITY_WARNING, "bind_address is not usable; probes go on with the old one");
-    decisions_forget_all(e->decisions);
+        e->log(e->log_arg, SEVERITY_WARNING,
+               "bind_address is not usable; probes go on with the old one");
+    forget_decisions(e);
     free(r);
 }
 

@@ -1,8 +1,8 @@
 /*
  * fact - one thing found out about a name: the policy of a domain, or what an MX host shows
  *
- * Immutable once published, counted by reference; any thread may hold one. Every fact is got by the same
- * mechanism (ladder.h) and kept in the same tiers.
+ * Immutable once published, counted by reference; any thread may hold one. Every fact is got by the
+ * same mechanism (ladder.h) and kept in the same tiers.
  */
 #ifndef STS_FACT_H
 #define STS_FACT_H
@@ -26,25 +26,29 @@ struct fact {
     atomic_uint refs;
     enum fact_kind kind;
     enum fact_state state;
-    int64_t fresh_until;  /* Unix s: up to then it is used without asking again */
-    int64_t usable_until; /* Unix s: up to then it stands where asking again brings nothing better */
-    int64_t asked_at;     /* Unix s: when the network was last asked */
-    bool from_cache;      /* ... but the resolver answered from its cache */
+    int64_t fresh_until; /* Unix s: up to then it is used without asking again */
+    int64_t
+        usable_until; /* Unix s: up to then it stands where asking again brings nothing better */
+    int64_t asked_at; /* Unix s: when the network was last asked */
+    bool from_cache;  /* ... but the resolver answered from its cache */
     struct policy *policy; /* FACT_POLICY found: one reference; else NULL */
     /* The last fetch that failed (R37): of this policy id, not before retry_at again. */
     enum result_type failure; /* RESULT_SUCCESS = none */
     char failed_id[STS_ID_SIZE];
     int64_t retry_at;
-    /* The id that DNS_PAST_CACHE showed to be replaced: the resolver's cache may still have it. "" = none */
+    /* The id that DNS_PAST_CACHE showed to be replaced: the resolver's cache may still have it. ""
+     * = none */
     char superseded_id[STS_ID_SIZE];
     char reason[160];        /* for people: why failed or bogus, or what is wrong with the record */
     struct host_facts *host; /* FACT_HOST: owned; else NULL */
     char name[];             /* domain or host, normal form */
 };
 
-/* A fact about NAME with one reference, otherwise empty. For FACT_HOST `host` is there, zeroed. NULL: out of memory. */
+/* A fact about NAME with one reference, otherwise empty. For FACT_HOST `host` is there, zeroed.
+ * NULL: out of memory. */
 struct fact *fact_new(enum fact_kind kind, const char *name);
-/* A copy of F for a new owner to change before publishing; the policy is shared. NULL: out of memory. */
+/* A copy of F for a new owner to change before publishing; the policy is shared. NULL: out of
+ * memory. */
 struct fact *fact_dup(const struct fact *f);
 struct fact *fact_ref(struct fact *f); /* returns F; NULL is fine */
 void fact_unref(struct fact *f);       /* NULL is fine */

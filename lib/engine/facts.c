@@ -4,20 +4,20 @@
 
 #include <stdlib.h>
 
-enum class { CLASS_POLICY, CLASS_HOST, CLASS_FAILURE, CLASSES };
+enum room { ROOM_POLICY, ROOM_HOST, ROOM_FAILURE, ROOMS };
 
 struct entry {
     struct table_node node; /* its name is the fact's */
     struct recency recency;
-    enum class class;
+    enum room room;
     struct fact *fact;
 };
 
 struct facts {
     struct table table[FACT_KINDS];
-    struct recency order[CLASSES];
-    size_t count[CLASSES];
-    size_t limit[CLASSES];
+    struct recency order[ROOMS];
+    size_t count[ROOMS];
+    size_t limit[ROOMS];
 };
 
 struct facts *facts_new(const struct facts_limits *limits)
@@ -26,11 +26,11 @@ struct facts *facts_new(const struct facts_limits *limits)
 
     if (m == NULL)
         return NULL;
-    for (int i = 0; i < CLASSES; i++)
+    for (int i = 0; i < ROOMS; i++)
         recency_init(&m->order[i]);
-    m->limit[CLASS_POLICY] = limits->policies;
-    m->limit[CLASS_HOST] = limits->hosts;
-    m->limit[CLASS_FAILURE] = limits->failures;
+    m->limit[ROOM_POLICY] = limits->policies;
+    m->limit[ROOM_HOST] = limits->hosts;
+    m->limit[ROOM_FAILURE] = limits->failures;
     for (int i = 0; i < FACT_KINDS; i++) {
         if (!table_init(&m->table[i])) {
             facts_free(m);
@@ -44,7 +44,7 @@ static void entry_drop(struct facts *m, struct entry *e)
 {
     table_remove(&m->table[e->fact->kind], &e->node);
     recency_remove(&e->recency);
-    m->count[e->class]--;
+    m->count[e->room]--;
     fact_unref(e->fact);
     free(e);
 }
@@ -53,7 +53,7 @@ void facts_free(struct facts *m)
 {
     if (m == NULL)
         return;
-    for (int i = 0; i < CLASSES; i++)
+    for (int i = 0; i < ROOMS; i++)
         while (!recency_is_empty(&m->order[i]))
             entry_drop(m, OWNER_OF(m->order[i].newer, struct entry, recency));
     for (int i = 0; i < FACT_KINDS; i++)
@@ -74,28 +74,29 @@ struct fact *facts_get(struct facts *m, enum fact_kind kind, const char *name)
     if (e == NULL)
         return NULL;
     recency_remove(&e->recency);
-    recency_add(&m->order[e->class], &e->recency);
+    recency_add(&m->order[e->room], &e->recency);
     return e->fact;
 }
 
-static enum class class_of(const struct fact *f)
+static enum room room_of(const struct fact *f)
 {
     if (f->kind == FACT_HOST)
-        return CLASS_HOST;
-    return f->policy != NULL ? CLASS_POLICY : CLASS_FAILURE;
+        return ROOM_HOST;
+    return f->policy != NULL ? ROOM_POLICY : ROOM_FAILURE;
 }
 
-/* Room for one more of CLASS. Expired policies are looked for among the least used only, so that a full class stays cheap. */
-static bool make_room(struct facts *m, enum class class, int64_t now)
+/* Room for one more of CLASS. Expired policies are looked for among the least used only, so that a
+ * full room stays cheap. */
+static bool make_room(struct facts *m, enum room room, int64_t now)
 {
     enum { LOOK_AT = 16 };
-    struct recency *r = m->order[class].newer;
+    struct recency *r = m->order[room].newer;
 
-    if (m->count[class] < m->limit[class])
+    if (m->count[room] < m->limit[room])
         return true;
-    for (int i = 0; i < LOOK_AT && r != &m->order[class]; i++, r = r->newer) {
+    for (int i = 0; i < LOOK_AT && r != &m->order[room]; i++, r = r->newer) {
         struct entry *e = OWNER_OF(r, struct entry, recency);
-        if (class != CLASS_POLICY || now >= e->fact->usable_until) {
+        if (room != ROOM_POLICY || now >= e->fact->usable_until) {
             entry_drop(m, e);
             return true;
         }
@@ -106,7 +107,7 @@ static bool make_room(struct facts *m, enum class class, int64_t now)
 bool facts_put(struct facts *m, struct fact *f, int64_t now)
 {
     bool lasts = f->usable_until > now && f->state != FACT_ABSENT;
-    enum class class = class_of(f);
+    enum room room = room_of(f);
     struct entry *old = entry_find(m, f->kind, f->name), *e = NULL;
 
     if (lasts && (e = calloc(1, sizeof *e)) == NULL)
@@ -115,16 +116,16 @@ bool facts_put(struct facts *m, struct fact *f, int64_t now)
         entry_drop(m, old);
     if (!lasts)
         return true;
-    if (!make_room(m, class, now)) {
+    if (!make_room(m, room, now)) {
         free(e);
         return false;
     }
     e->fact = fact_ref(f);
     e->node.name = f->name;
-    e->class = class;
+    e->room = room;
     table_insert(&m->table[f->kind], &e->node);
-    recency_add(&m->order[class], &e->recency);
-    m->count[class]++;
+    recency_add(&m->order[room], &e->recency);
+    m->count[room]++;
     return true;
 }
 
@@ -138,15 +139,15 @@ void facts_forget(struct facts *m, enum fact_kind kind, const char *name)
 
 void facts_forget_hosts(struct facts *m)
 {
-    while (!recency_is_empty(&m->order[CLASS_HOST]))
-        entry_drop(m, OWNER_OF(m->order[CLASS_HOST].newer, struct entry, recency));
+    while (!recency_is_empty(&m->order[ROOM_HOST]))
+        entry_drop(m, OWNER_OF(m->order[ROOM_HOST].newer, struct entry, recency));
 }
 
 size_t facts_count(const struct facts *m)
 {
     size_t n = 0;
 
-    for (int i = 0; i < CLASSES; i++)
+    for (int i = 0; i < ROOMS; i++)
         n += m->count[i];
     return n;
 }

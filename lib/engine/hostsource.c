@@ -15,7 +15,8 @@ struct work {
     struct trace *trace;
     source_done done;
     void *arg;
-    int64_t began; /* of the step under way, clock_ms */
+    unsigned trust_epoch; /* at the start */
+    int64_t began;        /* of the step under way, clock_ms */
 };
 
 static void work_free(struct work *w)
@@ -38,11 +39,14 @@ static void work_end(void *arg)
     work_free(w);
 }
 
-/* A pass is kept long, all else shortly; and no longer than the certificate lives. */
+/* A pass is kept long, all else shortly; no longer than the certificate lives, and not beyond its
+ * trust store. */
 static int64_t life_of(const struct work *w, const struct host_verdict *v)
 {
     const struct host_facts *facts = w->fact->host;
 
+    if (w->trust_epoch != w->net->trust_epoch)
+        return 0;
     if (v->verdict != VERDICT_PASS)
         return w->net->fail_ttl;
     int64_t left = facts->not_after - clock_unix();
@@ -68,8 +72,7 @@ static void finish(struct work *w, const struct host_facts *facts)
 
 static void stop_at_address(struct work *w, enum probe_error error, const char *detail)
 {
-    struct host_facts facts = {
-        .stage = PROBE_ADDRESS, .error = error, .seen_at = clock_unix()};
+    struct host_facts facts = {.stage = PROBE_ADDRESS, .error = error, .seen_at = clock_unix()};
 
     snprintf(facts.detail, sizeof facts.detail, "%s", detail);
     finish(w, &facts);
@@ -118,6 +121,7 @@ static void *start(void *ctx, const struct question *q, source_done done, void *
     if (w == NULL)
         return NULL;
     w->net = ctx;
+    w->trust_epoch = w->net->trust_epoch;
     w->done = done;
     w->arg = arg;
     w->trace = trace_ref(q->trace);
@@ -126,8 +130,8 @@ static void *start(void *ctx, const struct question *q, source_done done, void *
     w->fact = fact_new(FACT_HOST, q->name);
     if (w->fact != NULL) {
         w->fact->asked_at = clock_unix();
-        w->query = addrs_ask(w->net->dns, q->name, w->net->allow_private, INT64_MAX,
-                             addresses_known, w);
+        w->query =
+            addrs_ask(w->net->dns, q->name, w->net->allow_private, INT64_MAX, addresses_known, w);
     }
     if (w->query == NULL) {
         work_free(w);

@@ -170,8 +170,7 @@ static bool is_too_old(const struct inquiry *i)
 
 void inquiries_ask(struct inquiries *q, struct waiter *w)
 {
-    struct decisions_answer a =
-        decisions_get(q->context->memory, waiter_domain(w), clock_unix());
+    struct decisions_answer a = decisions_get(q->context->memory, waiter_domain(w), clock_unix());
     struct inquiry *i = find(q, waiter_domain(w));
 
     if (a.decision != NULL) {

@@ -1,7 +1,8 @@
 /*
  * inquiry - a domain's look-up under way, and all who want to hear of it
  *
- * One per domain at a time, however many callers. Engine's thread only, but for the waiters' own functions.
+ * One per domain at a time, however many callers. Engine's thread only, but for the waiters' own
+ * functions.
  */
 #ifndef STS_INQUIRY_H
 #define STS_INQUIRY_H
@@ -9,13 +10,16 @@
 #include "engine/lookup.h"
 #include "engine/table.h"
 
-/* A caller on another thread, blocked until it has an answer or its deadline passes. Counted by reference. */
+/* A caller on another thread, blocked until it has an answer or its deadline passes. Counted by
+ * reference. */
 struct waiter;
-struct waiter *waiter_new(const char *domain); /* two references: the caller's and the engine's; NULL: out of memory */
+struct waiter *waiter_new(
+    const char *domain); /* two references: the caller's and the engine's; NULL: out of memory */
 const char *waiter_domain(const struct waiter *w);
 /* Engine: tell it D (borrowed, NULL = no answer) and drop the engine's reference. */
 void waiter_answer(struct waiter *w, struct decision *d);
-/* Caller: wait until DEADLINE (clock_ms); the answer's reference, or NULL. Drops the caller's reference. */
+/* Caller: wait until DEADLINE (clock_ms); the answer's reference, or NULL. Drops the caller's
+ * reference. */
 struct decision *waiter_wait(struct waiter *w, int64_t deadline);
 
 struct inquiries;

@@ -142,7 +142,8 @@ static void step_later(struct flight *f)
     loop_defer(f->ladder->config.loop, &f->step);
 }
 
-/* The better of what two tiers know: the policy fetched last, a host seen last (DESIGN section 7: the newest wins). */
+/* The better of what two tiers know: the policy fetched last, a host seen last (DESIGN section 7:
+ * the newest wins). */
 static bool is_better(const struct fact *f, const struct fact *than, int64_t now)
 {
     bool has = fact_has_policy(f, now), had = fact_has_policy(than, now);
@@ -258,16 +259,23 @@ static void climb_memory(struct flight *f)
         f->rung++;
 }
 
+/* Is what a tier told good enough? Then memory has it from now on, and the flight is over. */
+static bool landed(struct flight *f)
+{
+    if (!is_good_enough(&f->wish, f->known, clock_unix()))
+        return false;
+    facts_put(f->ladder->config.memory, f->known, clock_unix());
+    land(f, f->known);
+    return true;
+}
+
 /* A tier that is asked but cannot begin is passed over. */
 static void climb_tier(struct flight *f)
 {
     const struct tier *t = tier_of(f);
 
-    if (is_good_enough(&f->wish, f->known, clock_unix())) {
-        facts_put(f->ladder->config.memory, f->known, clock_unix());
-        land(f, f->known);
+    if (landed(f))
         return;
-    }
     if (t != NULL)
         f->work = t->get(t->ctx, f->wish.kind, f->name, from_tier, f);
     if (f->work == NULL)
@@ -278,11 +286,8 @@ static void climb_claim(struct flight *f)
 {
     const struct tier *t = tier_of(f);
 
-    if (is_good_enough(&f->wish, f->known, clock_unix())) {
-        facts_put(f->ladder->config.memory, f->known, clock_unix());
-        land(f, f->known);
+    if (landed(f))
         return;
-    }
     if (t != NULL && t->claim != NULL)
         f->work = t->claim(t->ctx, f->wish.kind, f->name, on_claim, f);
     if (f->work == NULL)
@@ -411,7 +416,8 @@ static struct flight *flight_start(struct ladder *l, const char *name, const str
     return f;
 }
 
-/* One that has landed already, with FACT: memory answers, though another flight is under way for more. */
+/* One that has landed already, with FACT: memory answers, though another flight is under way for
+ * more. */
 static struct flight *flight_landed(struct ladder *l, const struct wish *wish, struct fact *fact)
 {
     struct flight *f = flight_new(l, fact->name, wish);
@@ -425,7 +431,8 @@ static struct flight *flight_landed(struct ladder *l, const struct wish *wish, s
 static bool serves(const struct flight *f, const struct wish *wish)
 {
     bool asks_network = f->wish.past_cache || f->rung == RUNG_NETWORK;
-    bool asks_enough = (f->wish.not_failing || !wish->not_failing) && f->wish.margin >= wish->margin;
+    bool asks_enough =
+        (f->wish.not_failing || !wish->not_failing) && f->wish.margin >= wish->margin;
 
     return f->rung != RUNG_LANDED && (f->wish.past_cache || !wish->past_cache) &&
            (asks_network || asks_enough);

@@ -1,5 +1,6 @@
 /*
- * ladder - how every fact is obtained: memory, own store, shared tier, claim, network; then keep it in each
+ * ladder - how every fact is obtained: memory, own store, shared tier, claim, network; then keep it
+ * in each
  *
  * One flight per fact at a time, however many want it. Engine's thread only. DESIGN section 2, 7.
  */
@@ -21,10 +22,12 @@ struct question {
 /* FACT: a reference for the callee. NULL: out of memory. */
 typedef void (*source_done)(void *arg, struct fact *fact);
 
-/* How a kind of fact is got from the network. DONE from a later turn, exactly once unless cancelled. */
+/* How a kind of fact is got from the network. DONE from a later turn, exactly once unless
+ * cancelled. */
 struct source {
     void *ctx;
-    void *(*start)(void *ctx, const struct question *question, source_done done, void *arg); /* NULL: out of memory */
+    void *(*start)(void *ctx, const struct question *question, source_done done,
+                   void *arg); /* NULL: out of memory */
     void (*cancel)(void *ctx, void *work);
 };
 
@@ -38,25 +41,29 @@ struct ladder_config {
 };
 
 struct ladder;
-struct ladder *ladder_new(const struct ladder_config *config); /* CONFIG is copied; NULL: out of memory */
-void ladder_free(struct ladder *l); /* flights are dropped without callbacks */
+struct ladder *
+ladder_new(const struct ladder_config *config); /* CONFIG is copied; NULL: out of memory */
+void ladder_free(struct ladder *l);             /* flights are dropped without callbacks */
 
 struct wish {
     enum fact_kind kind;
-    const char *name;       /* copied */
-    bool past_cache;        /* not from memory, and the network past its cache */
-    bool not_failing;       /* host facts that did not pass are not good enough: ask again */
-    uint32_t margin;        /* s that the fact must stay fresh */
-    struct trace *trace;    /* may be NULL */
+    const char *name;    /* copied */
+    bool past_cache;     /* not from memory, and the network past its cache */
+    bool not_failing;    /* host facts that did not pass are not good enough: ask again */
+    uint32_t margin;     /* s that the fact must stay fresh */
+    struct trace *trace; /* may be NULL */
 };
 
 /* FACT is borrowed; NULL only when out of memory. */
 typedef void (*ladder_done)(void *arg, struct fact *fact);
 
 struct ladder_request;
-/* Obtain what WISH says. DONE exactly once unless cancelled, from a later turn of the loop. NULL: out of memory. */
-struct ladder_request *ladder_obtain(struct ladder *l, const struct wish *wish, ladder_done done, void *arg);
-/* Do not call; the flight goes on, and what it finds is kept. NULL is fine; not after the callback came. */
+/* Obtain what WISH says. DONE exactly once unless cancelled, from a later turn of the loop. NULL:
+ * out of memory. */
+struct ladder_request *ladder_obtain(struct ladder *l, const struct wish *wish, ladder_done done,
+                                     void *arg);
+/* Do not call; the flight goes on, and what it finds is kept. NULL is fine; not after the callback
+ * came. */
 void ladder_cancel(struct ladder_request *r);
 
 /* What memory knows of it, fresh or not; borrowed; NULL = nothing. */

@@ -16,17 +16,18 @@ struct host_request {
 struct lookup {
     const struct lookup_context *context;
     struct settings *settings;
+    unsigned epoch; /* of the context, at the start */
     struct lookup_request request;
     struct task step, end;
     struct timer hurry;
     int64_t began; /* clock_ms */
-    bool hurried; /* time is short: a policy known from before will do until the new one is here */
+    bool hurried;  /* time is short: a policy known from before will do until the new one is here */
 
     struct ladder_request *policy_request;
     struct fact *policy;     /* what the ladder brought */
     struct fact *old_policy; /* what was known before; may be NULL */
     bool id_checked;         /* its id was asked for past all caches */
-    bool id_changed;         /* ... and is a new one: failing host facts are not believed (RFC 8461 5.1) */
+    bool id_changed; /* ... and is a new one: failing host facts are not believed (RFC 8461 5.1) */
 
     struct dns_query *mx_query;
     struct mx_set *mx;
@@ -102,7 +103,8 @@ static const struct policy *policy_in_force(const struct lookup *l)
         return override_of(l);
     if (l->policy != NULL)
         return l->policy->policy;
-    return l->hurried && fact_has_policy(l->old_policy, clock_unix()) ? l->old_policy->policy : NULL;
+    return l->hurried && fact_has_policy(l->old_policy, clock_unix()) ? l->old_policy->policy
+                                                                      : NULL;
 }
 
 static bool policy_is_settled(const struct lookup *l)
@@ -217,9 +219,9 @@ static void mx_arrived(void *arg, struct dns_answer *answer)
     l->mx = mx_set_from_answer(answer, l->domain);
     snprintf(step, sizeof step, "MX %.70s", l->domain);
     trace_note(l->request.trace, l->mx_began, step, "%s%s%s",
-               l->mx == NULL         ? "out of memory"
-               : l->mx->implicit     ? "none; the domain itself"
-                                     : mx_status_name(l->mx->status),
+               l->mx == NULL     ? "out of memory"
+               : l->mx->implicit ? "none; the domain itself"
+                                 : mx_status_name(l->mx->status),
                answer->secure ? ", secure" : "", answer->why);
     dns_answer_free(answer);
     if (l->mx == NULL)
@@ -233,8 +235,8 @@ static void want_mx(struct lookup *l)
     if (l->mx != NULL || l->mx_query != NULL)
         return;
     l->mx_began = clock_ms();
-    l->mx_query = dns_ask(l->context->dns, l->domain, DNS_TYPE_MX, DNS_USE_CACHE, INT64_MAX,
-                          mx_arrived, l);
+    l->mx_query =
+        dns_ask(l->context->dns, l->domain, DNS_TYPE_MX, DNS_USE_CACHE, INT64_MAX, mx_arrived, l);
     if (l->mx_query == NULL)
         end(l);
 }
@@ -290,6 +292,16 @@ static bool needs_probe(const struct lookup *l, const struct policy *policy, str
     return false;
 }
 
+/* Is host I no better than this host itself, by its own names? It will not matter then (R95). */
+static bool is_behind_us(const struct lookup *l, size_t i)
+{
+    for (size_t n = 0; n < l->mx->count && l->mx->host[n].preference <= l->mx->host[i].preference;
+         n++)
+        if (settings_is_own_name(l->settings, l->mx->host[n].name))
+            return true;
+    return false;
+}
+
 static void ask_hosts(struct lookup *l)
 {
     const struct policy *policy = policy_in_force(l);
@@ -299,7 +311,7 @@ static void ask_hosts(struct lookup *l)
         struct judged_host *h = &l->host[i];
         h->mx = l->mx->host[i];
         l->host_request[i].lookup = l;
-        if (!needs_probe(l, policy, h) || probes == l->settings->max_hosts)
+        if (!needs_probe(l, policy, h) || probes == l->settings->max_hosts || is_behind_us(l, i))
             continue;
         h->verdict.verdict = VERDICT_PENDING;
         ask_host(l, i);
@@ -358,12 +370,10 @@ static struct decision_term term_of(const struct lookup *l, const struct decisio
     if (p != NULL && p->mode != POLICY_ENFORCE)
         t.usable_until = policy_expires_at(p);
     else if (d->action == ACTION_ACCEPT && l->policy != NULL && l->policy->state == FACT_FAILED)
-        t.usable_until = l->policy->usable_until > t.fresh_until ? l->policy->usable_until
-                                                                 : t.fresh_until;
+        t.usable_until =
+            l->policy->usable_until > t.fresh_until ? l->policy->usable_until : t.fresh_until;
     if (l->id_checked)
         t.checked_at = now;
-    else if (l->policy != NULL && !l->policy->from_cache && l->policy->asked_at > t.checked_at)
-        t.checked_at = l->policy->asked_at; /* of the network, which is as good */
     return t;
 }
 
@@ -376,19 +386,24 @@ static void lookup_end(void *arg)
     lookup_free(l);
 }
 
-/* D's reference becomes the look-up's. Rules may have changed meanwhile: then it is not worth remembering. */
+/* D's reference becomes the look-up's. Rules may have changed meanwhile: then it is not worth
+ * remembering. */
 static void finish(struct lookup *l, struct decision *d)
 {
     int64_t now = clock_unix();
     struct decision_term term = term_of(l, d, now);
 
-    if (l->settings == l->context->settings)
+    if (l->epoch == l->context->epoch)
         decisions_put(l->context->memory, d, &term, now);
     l->decision = d;
     end(l);
 }
 
-/* Was the id asked for just now, of the network (R104)? */
+/*
+ * Was the id asked for just now, of the network (R104)? The TXT query of the look-up itself will
+ * do, but it does not count as the one check in CHECK_EVERY s: who mends his domain after the first
+ * deferral gets the next mail at once.
+ */
 static bool id_is_current(const struct lookup *l, int64_t now)
 {
     const struct fact *f = l->policy;
@@ -473,7 +488,8 @@ static void hurry_up(void *arg)
     step_later(l);
 }
 
-/* A policy of testing or none known from before lets mail pass without waiting (DESIGN section 5). */
+/* A policy of testing or none known from before lets mail pass without waiting (DESIGN section 5).
+ */
 static void use_old_policy(struct lookup *l)
 {
     struct fact *known = ladder_known(l->context->ladder, FACT_POLICY, l->domain);
@@ -498,6 +514,7 @@ struct lookup *lookup_start(const struct lookup_context *context,
     l->context = context;
     l->began = clock_ms();
     l->settings = settings_ref(context->settings);
+    l->epoch = context->epoch;
     l->request = *request;
     l->request.domain = l->domain;
     trace_ref(l->request.trace);

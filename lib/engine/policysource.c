@@ -69,8 +69,9 @@ static void found(struct work *w, struct policy *p, int64_t life)
 }
 
 /*
- * Nothing new could be had. An unexpired policy stays in force, whatever DNS or the policy host say (R14, R39);
- * otherwise the fact has STATE for LIFE s, and stands for REMEMBER s where asking again fails too.
+ * Nothing new could be had. An unexpired policy stays in force, whatever DNS or the policy host say
+ * (R14, R39); otherwise the fact has STATE for LIFE s, and stands for REMEMBER s where asking again
+ * fails too.
  */
 static void fall_back(struct work *w, enum fact_state state, int64_t life, int64_t remember)
 {
@@ -175,8 +176,9 @@ static void still_failed(struct work *w)
 }
 
 /*
- * An answer past the cache can be newer than what the resolver goes on handing out until its TTL ends. Remember which
- * id it has replaced; a cached answer that still shows that id is asked again, so that the two do not take turns.
+ * An answer past the cache can be newer than what the resolver goes on handing out until its TTL
+ * ends. Remember which id it has replaced; a cached answer that still shows that id is asked again,
+ * so that the two do not take turns.
  */
 static bool is_outdated(struct work *w, bool from_cache)
 {

@@ -1,5 +1,6 @@
 /*
- * policysource - a domain's policy from the network: the TXT record, then the fetch when its id is new
+ * policysource - a domain's policy from the network: the TXT record, then the fetch when its id is
+ * new
  *
  * RFC 8461 3.1, 3.3, 5.1; CONFORMANCE groups A, B, D. Engine's thread only.
  */
@@ -17,12 +18,13 @@ struct policy_network {
 };
 
 enum {
-    TXT_TTL_MIN = 30,       /* s: bounds of what a TXT's TTL says for a decision */
+    TXT_TTL_MIN = 30, /* s: bounds of what a TXT's TTL says for a decision */
     TXT_TTL_MAX = 3600,
-    ABSENT_TTL_MIN = 60,    /* s: the same for a proven "no policy" */
+    ABSENT_TTL_MIN = 60, /* s: the same for a proven "no policy" */
     ABSENT_TTL_MAX = 3600,
-    TROUBLE_TTL = 60,       /* s until DNS trouble is asked about again */
-    FAILED_BEFORE = 86400   /* s that a failed look-up is remembered, so that later mail need not wait for it */
+    TROUBLE_TTL = 60, /* s until DNS trouble is asked about again */
+    FAILED_BEFORE =
+        86400 /* s that a failed look-up is remembered, so that later mail need not wait for it */
 };
 
 /* The source of FACT_POLICY over NET, which the caller keeps. */

@@ -15,14 +15,15 @@ struct settings {
     size_t max_hosts;
     uint32_t pass_ttl, fail_ttl, retry_after;
     bool allow_private;
-    char **own_names; /* NULL-terminated */
+    char **own_names;           /* NULL-terminated */
     struct override *overrides; /* strings and policies owned */
     size_t override_count;
     struct fetch_config fetch; /* strings owned, as in probe */
     struct probe_config probe;
 };
 
-struct settings *settings_new(const struct engine_config *config); /* one reference; NULL: out of memory */
+struct settings *
+settings_new(const struct engine_config *config); /* one reference; NULL: out of memory */
 struct settings *settings_ref(struct settings *s);
 void settings_unref(struct settings *s); /* NULL is fine */
 

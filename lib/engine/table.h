@@ -1,8 +1,8 @@
 /*
  * table - a hash table of named nodes, members of their owner's struct
  *
- * Names come from strangers, so the hash is keyed at random (SipHash-1-3): nobody can choose names that all
- * fall into one chain. Not locked: the owner's business.
+ * Names come from strangers, so the hash is keyed at random (SipHash-1-3): nobody can choose names
+ * that all fall into one chain. Not locked: the owner's business.
  */
 #ifndef STS_TABLE_H
 #define STS_TABLE_H
@@ -29,7 +29,8 @@ bool table_init(struct table *t);
 void table_clear(struct table *t); /* frees the chains only, not the nodes */
 
 struct table_node *table_find(const struct table *t, const char *name);
-/* NODE, with its name set, is not in the table yet, nor is its name. Cannot fail: when the table cannot grow its chains do. */
+/* NODE, with its name set, is not in the table yet, nor is its name. Cannot fail: when the table
+ * cannot grow its chains do. */
 void table_insert(struct table *t, struct table_node *node);
 void table_remove(struct table *t, struct table_node *node);
 

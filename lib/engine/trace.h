@@ -19,7 +19,8 @@ struct trace *trace_new(void); /* NULL: out of memory */
 struct trace *trace_ref(struct trace *t);
 void trace_unref(struct trace *t);
 
-/* Note that the step NAME, begun at START (clock_ms), ended now with DETAIL. Steps beyond the room are dropped. */
+/* Note that the step NAME, begun at START (clock_ms), ended now with DETAIL. Steps beyond the room
+ * are dropped. */
 void trace_note(struct trace *t, int64_t start, const char *name, const char *detail, ...)
     __attribute__((format(printf, 4, 5)));
 

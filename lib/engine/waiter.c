@@ -62,8 +62,7 @@ void waiter_answer(struct waiter *w, struct decision *d)
 
 struct decision *waiter_wait(struct waiter *w, int64_t deadline)
 {
-    const struct timespec until = {.tv_sec = deadline / 1000,
-                                   .tv_nsec = deadline % 1000 * 1000000};
+    const struct timespec until = {.tv_sec = deadline / 1000, .tv_nsec = deadline % 1000 * 1000000};
     struct decision *d;
 
     pthread_mutex_lock(&w->lock);

@@ -1,8 +1,8 @@
 #include "shell/fetch.h"
 
+#include "core/buf.h"
 #include "shell/transfer.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,14 +88,6 @@ static void deliver(void *arg)
     q->done(q->arg, &q->result);
     transfer_clear(&q->transfer);
     free(q);
-}
-
-/* Peers' octets may be in it. */
-static void make_printable(char *text)
-{
-    for (; *text != '\0'; text++)
-        if (!isprint((unsigned char)*text))
-            *text = '?';
 }
 
 __attribute__((format(printf, 3, 4))) static void finish(struct fetch *q, enum result_type result,

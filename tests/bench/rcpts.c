@@ -1,14 +1,24 @@
 /*
  * rcpts - recipients for a filter, as an MTA sends them, and how fast they are answered
  *
- * rcpts -s SPEC [-c CONNECTIONS] [-t SECONDS] [-m PER_MESSAGE] [-e] -d PATTERN [-k DOMAINS] [-w
- * REPLY] [-p PID] CONNECTIONS that each have one RCPT under way, for SECONDS; the first is left
- * out. The recipients' domains are PATTERN with %u as 1 to DOMAINS, over and over. A message has
- * PER_MESSAGE recipients and ends with an abort, which has no reply, or (-e) with an end of
- * message, which has one. Each reply must be "continue", or a reply code that begins with REPLY (%u
- * as above): anything else is a failure. PID's CPU time is told as the filter's. rcpts -s SPEC -o
- * ...      each domain once, no figures: that the filter has them all in memory rcpts -s SPEC -n
- * what the filter negotiates
+ * rcpts -s SPEC -n
+ *
+ *   What the filter negotiates.
+ *
+ * rcpts -s SPEC -d PATTERN [-k DOMAINS] [-w REPLY] [-c CONNECTIONS] -o
+ *
+ *   Asks about each domain once and gives no figures: then the filter has them all in memory.
+ *
+ * rcpts -s SPEC -d PATTERN [-k DOMAINS] [-w REPLY] [-c CONNECTIONS] [-t SECONDS] [-m NUMBER] [-e]
+ *     [-p PID]
+ *
+ *   CONNECTIONS that each have one RCPT under way, for SECONDS; the first is left out. The domains
+ *   are PATTERN with %u as 1 to DOMAINS, over and over. A message has NUMBER recipients and ends
+ *   with an abort, which has no reply, or (-e) with an end of message, which has one. PID's CPU
+ *   time is told as the filter's.
+ *
+ * Each reply must be "continue", or a reply code that begins with REPLY (%u as above): anything
+ * else is a failure.
  *
  * Like Postfix: the macros of MAIL come before the first RCPT although MAIL is switched off, the
  * queue id from the second RCPT of a message on, and what has no reply waits in the buffer for what

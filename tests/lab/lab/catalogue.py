@@ -29,9 +29,9 @@ class Domain:
     host: str = "ok"            # behaviour of the policy host, see policy_host.py
     host_certificate: str = "good"
     host_address: str = ""
-    dns: str = "plain"          # plain, signed, bogus-txt, bogus-mx; or who serves it: lame, mute, slow
+    dns: str = "plain"          # plain, signed, bogus-txt, bogus-mx; or who serves it: lame, mute
     zone: str = ""              # its own unless given
-    ns_address: str = ""        # of a lame, mute or slow domain
+    ns_address: str = ""        # of a lame or mute domain
     ttl: int = 300
     tarpit: bool = False        # its hosts are served by processes apart, so that they delay no others of ours
 
@@ -170,6 +170,6 @@ def settle(domains):
         for host in domain.mx:
             host.address = next(mx)
         domain.host_address = next(policy)
-        if domain.dns in ("lame", "mute", "slow"):
+        if domain.dns in ("lame", "mute"):
             domain.ns_address = next(nameserver)
     return {domain.name: domain for domain in domains}

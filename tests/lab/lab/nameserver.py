@@ -58,7 +58,7 @@ remote-control:
 
 # Unbound's measures against DNSBomb, in Debian's package since 12.7: a client with a thousand questions that wait, or whose
 # answer took two seconds, is left without answer. A resolver for a mail server must be set like this, too.
-LIMITS = ("wait-limit: 0", "discard-timeout: 0")
+LIMITS = ("wait-limit: 0", "discard-timeout: 60000")
 
 
 def known_limits():
