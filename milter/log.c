@@ -15,7 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { QUEUE_MAX = 8192 };
+enum {
+    QUEUE_MAX = 32768,
+    BATCH = 2048, /* lines that are worth waking the writer at once */
+    GATHER_MS =
+        20 /* else it waits for company: to be woken for each line costs more than the line */
+};
 
 struct line {
     struct line *next;
@@ -143,6 +148,22 @@ static void write_all(struct line *all)
     }
 }
 
+/* Wait a little for more lines. Called with the lock held. */
+static void gather(void)
+{
+    struct timespec until;
+    int error = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += GATHER_MS * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
+    while (the_log.count < BATCH && !the_log.stopping && error == 0)
+        error = pthread_cond_clockwait(&the_log.filled, &the_log.lock, CLOCK_MONOTONIC, &until);
+}
+
 static void *writer_main(void *arg)
 {
     struct line *all;
@@ -154,6 +175,7 @@ static void *writer_main(void *arg)
             pthread_cond_wait(&the_log.filled, &the_log.lock);
         if (the_log.first == NULL)
             break;
+        gather();
         all = take_all();
         pthread_mutex_unlock(&the_log.lock);
         write_all(all);
@@ -238,7 +260,8 @@ static bool enqueue(int priority, const char *text, size_t len)
         memcpy(l->text, text, len + 1);
         *the_log.last = l;
         the_log.last = &l->next;
-        if (the_log.count++ == 0)
+        the_log.count++;
+        if (the_log.count == 1 || the_log.count == BATCH)
             pthread_cond_signal(&the_log.filled);
     }
     pthread_mutex_unlock(&the_log.lock);

@@ -34,7 +34,10 @@ void logline_add(struct buf *line, const char *key, const char *value)
     size_t len = strnlen(value, LOG_VALUE_MAX);
     while (bare < len && is_bare(value[bare]))
         bare++;
-    buf_printf(line, "%s%s=", line->len > 0 ? " " : "", key);
+    if (line->len > 0)
+        buf_char(line, ' ');
+    buf_text(line, key);
+    buf_char(line, '=');
     if (bare == len)
         buf_bytes(line, value, len);
     else

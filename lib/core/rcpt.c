@@ -92,7 +92,7 @@ enum rcpt_kind rcpt_parse(const char *addr, char domain[DOMAIN_SIZE], const char
 
 enum nexthop_kind nexthop_parse(const char *host, const char *rcpt_domain, char domain[DOMAIN_SIZE])
 {
-    if (!host || !host[0]) {
+    if (!host || !host[0] || strcmp(host, rcpt_domain) == 0) {
         size_t len = strnlen(rcpt_domain, DOMAIN_MAX);
         memcpy(domain, rcpt_domain, len);
         domain[len] = '\0';

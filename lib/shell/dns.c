@@ -8,8 +8,9 @@
  */
 #include "shell/dns.h"
 
+#include "core/buf.h"
 #include "core/severity.h"
-#include "shell/ubctx.h"
+#include "shell/dnscheck.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,17 +18,15 @@
 
 enum {
     JOBS_MAX = 8192,
-    WATCH_MS = 5000,  /* resolv.conf */
-    CHECK_MS = 10000, /* between two start-up checks, when there was no answer */
-    TYPE_DNSKEY = 48,
+    WATCH_MS = 5000,    /* resolv.conf */
+    CHECK_MS = 10000,   /* between two start-up checks, when there was no answer */
+    RECHECK_MS = 60000, /* when there is no DNSSEC */
     /* libunbound stops asking a server after 12 s of time-outs (0.4 + 0.8 + 1.6 + 3.2 + 6.4) */
     FRESH_FORWARD_MS = 10000,
     /* own recursion has no way not to cache; the TXT of a domain is asked for at most once in 10 s
      */
     FRESH_ROOT_MS = 1000
 };
-
-enum check { CHECK_SECURE, CHECK_BOGUS, CHECK_FAILED };
 
 struct dns {
     struct loop *loop;
@@ -41,9 +40,7 @@ struct dns {
 
     bool validates;
     bool waiting; /* for the first outcome of the start-up check: questions are held back */
-    enum check check;
-    struct ubjob *check_job;
-    struct task check_task;
+    struct dnscheck check;
     struct timer check_timer, watch_timer;
 };
 
@@ -53,6 +50,7 @@ struct dns_query {
     char name[DOMAIN_SIZE];
     enum dns_type type;
     bool fresh;    /* ask the fresh context */
+    bool sending;  /* inside ubctx_ask: what is answered now is from libunbound's cache */
     bool answered; /* ANSWER is to be handed over */
     int64_t retry_until;
     struct dns_answer *answer; /* made at the start, for the time-out */
@@ -156,11 +154,8 @@ static struct dns_answer *bogus_answer(const char *why)
 {
     struct dns_answer *a = dns_answer_new(DNS_BOGUS, "%s", why ? why : "DNSSEC validation failed");
 
-    if (!a)
-        return NULL;
-    for (char *c = a->why; *c; c++)
-        if (*c < ' ' || *c > '~')
-            *c = '?';
+    if (a)
+        make_printable(a->why);
     return a;
 }
 
@@ -175,8 +170,10 @@ static struct dns_answer *read_answer(const struct dns_query *q, const struct ub
         return dns_answer_new(DNS_FAILED, u->rcode == 2 ? "SERVFAIL" : "response code %d",
                               u->rcode);
     a = dns_answer_parse(u->packet, u->len, q->name, q->type);
-    if (a)
+    if (a) {
         a->secure = u->secure && a->status != DNS_FAILED;
+        a->from_cache = q->sending && !q->fresh;
+    }
     return a;
 }
 
@@ -215,7 +212,9 @@ static void query_send(struct dns_query *q)
         settle_failed(q, "cannot set up libunbound");
         return;
     }
+    q->sending = true;
     rc = ubctx_ask(c, q->name, q->type, &q->job, on_answer, q);
+    q->sending = false;
     if (rc != 0)
         settle_failed(q, ub_strerror(rc));
 }
@@ -310,73 +309,52 @@ static void release_queries(struct dns *d)
         loop_defer(d->loop, &q->task);
 }
 
-static void stop_validating(struct dns *d)
+/* Begin or cease to validate; what is under way ends as it began. */
+static void validate(struct dns *d, bool validates)
 {
     char text[512], err[256];
 
-    d->validates = false;
+    d->validates = validates;
     if (renew_contexts(d, err, sizeof err) < 0) {
-        d->validates = true;
+        d->validates = !validates;
         say(d, SEVERITY_ERROR, err);
         return;
     }
-    snprintf(text, sizeof text,
-             "the name servers of %s do not hand on DNSSEC data: going on without validation, "
-             "DANE is off",
-             dnsconf_resolv_conf(d->conf));
+    snprintf(
+        text, sizeof text,
+        validates
+            ? "the name servers of %s hand on DNSSEC data now: answers are validated again"
+            : "the name servers of %s do not hand on DNSSEC data: going on without validation, "
+              "DANE is off",
+        dnsconf_resolv_conf(d->conf));
     say(d, SEVERITY_WARNING, text);
 }
 
-static void check_end(void *arg)
+/* What was found holds until it is found otherwise: servers come up, and are replaced behind their
+ * address. */
+static void on_check(void *arg, enum dnssec outcome)
 {
     struct dns *d = arg;
 
-    if (d->check == CHECK_BOGUS)
-        stop_validating(d);
-    if (d->check == CHECK_FAILED)
-        timer_start(&d->check_timer, CHECK_MS);
+    if (outcome != DNSSEC_UNKNOWN && d->validates != (outcome == DNSSEC_HANDED_ON))
+        validate(d, outcome == DNSSEC_HANDED_ON);
+    if (outcome != DNSSEC_HANDED_ON)
+        timer_start(&d->check_timer, outcome == DNSSEC_UNKNOWN ? CHECK_MS : RECHECK_MS);
     release_queries(d);
 }
 
-static void on_check(void *arg, const struct ubanswer *u)
+static void check_again(void *arg)
 {
     struct dns *d = arg;
 
-    d->check = u->bogus ? CHECK_BOGUS : u->rcode != 0 ? CHECK_FAILED : CHECK_SECURE;
-    timer_stop(&d->check_timer);
-    loop_defer(d->loop, &d->check_task);
-}
-
-static void check_start(struct dns *d)
-{
-    timer_start(&d->check_timer, d->timeout_ms);
-    if (ubctx_ask(d->main, ".", TYPE_DNSKEY, &d->check_job, on_check, d) == 0)
-        return;
-    timer_stop(&d->check_timer);
-    d->check = CHECK_FAILED;
-    loop_defer(d->loop, &d->check_task);
-}
-
-/* Time to ask again, or no answer in time. */
-static void check_timeout(void *arg)
-{
-    struct dns *d = arg;
-
-    if (!d->check_job) {
-        check_start(d);
-        return;
-    }
-    ubjob_drop(d->check_job);
-    d->check = CHECK_FAILED;
-    check_end(d);
+    dnscheck_start(&d->check);
 }
 
 static void check_begin(struct dns *d)
 {
-    ubjob_drop(d->check_job);
-    task_cancel(&d->check_task);
     d->waiting = true;
-    check_start(d);
+    timer_stop(&d->check_timer);
+    dnscheck_start(&d->check);
 }
 
 static void watch(void *arg)
@@ -418,6 +396,9 @@ static int open_resolver(struct dns *d, const struct dns_config *config, char *e
     if (dnsconf_upstream(d->conf) != UPSTREAM_SYSTEM)
         return 0;
     timer_start(&d->watch_timer, WATCH_MS);
+    d->check = (struct dnscheck){
+        .set = &d->set, .conf = d->conf, .timeout_ms = d->timeout_ms, .done = on_check, .arg = d};
+    dnscheck_init(&d->check);
     check_begin(d);
     return 0;
 }
@@ -436,8 +417,7 @@ struct dns *dns_new(struct loop *loop, const struct dns_config *config, char *er
     d->jobs_max = jobs_max();
     d->validates = true;
     LIST_INIT(&d->queries);
-    task_init(&d->check_task, check_end, d);
-    timer_init(&d->check_timer, loop, check_timeout, d);
+    timer_init(&d->check_timer, loop, check_again, d);
     timer_init(&d->watch_timer, loop, watch, d);
     if (open_resolver(d, config, err, size) == 0)
         return d;
@@ -453,8 +433,7 @@ void dns_free(struct dns *d)
         return;
     while ((q = LIST_FIRST(&d->queries)) != NULL)
         query_free(q);
-    ubjob_drop(d->check_job);
-    task_cancel(&d->check_task);
+    dnscheck_stop(&d->check);
     timer_stop(&d->check_timer);
     timer_stop(&d->watch_timer);
     ubset_close(&d->set);

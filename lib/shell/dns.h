@@ -47,8 +47,8 @@ enum dns_cache { DNS_USE_CACHE, DNS_PAST_CACHE };
  * Ask for NAME (normal form; "_mta-sts." and the like in front are fine) and TYPE, class IN, no
  * search list (R282). DONE(ARG) is called exactly once unless cancelled, with DNS_TIMEOUT no later
  * than at DEADLINE (clock_ms) or timeout_ms from now. Returns NULL when out of memory (DONE is then
- * not called). With DNS_PAST_CACHE the answer is from the network (own recursion, "root": 1 s old at
- * most); its ttl may be 0.
+ * not called). With DNS_PAST_CACHE the answer is from the network (own recursion, "root": 1 s old
+ * at most); its ttl may be 0.
  */
 struct dns_query *dns_ask(struct dns *d, const char *name, enum dns_type type, enum dns_cache cache,
                           int64_t deadline, dns_done done, void *arg);

@@ -152,16 +152,14 @@ static bool read_until(struct capture *c, const char *words)
 static void test_stuck(void **state)
 {
     struct capture c;
-    int64_t began;
 
     (void)state;
     capture_begin(&c);
     use_level(LEVEL_INFO);
     assert_int_equal(log_start(), 0);
-    began = clock_ms();
-    for (int i = 0; i < 20000; i++)
+    /* were it to wait for the reader, it would wait for ever */
+    for (int i = 0; i < 100000; i++)
         log_line(LOG_INFO, "a line of some length, so that the pipe is full soon: %d", i);
-    assert_true(clock_ms() - began < 5000);
     /* once somebody reads again, it goes on, and tells that there were losses */
     assert_true(read_until(&c, "lines of the log were lost"));
     log_line(LOG_INFO, "the end");

@@ -1,7 +1,7 @@
 """The policy hosts: one HTTPS server, a certificate per host by SNI. Run as `policy_host.py SCRIPT JOURNAL`.
 
 Behaviours: ok, redirect (to a valid policy), not-found (404 with a valid body), html (wrong type), huge (over 64 KiB),
-no-max-age, drip (a byte a second, for ever), hang-up (after a second, and costs no handshake), down (nothing listens).
+no-max-age, drip (a byte a second, for ever), down (nothing listens).
 """
 
 import asyncio
@@ -32,9 +32,7 @@ class PolicyHosts:
 
     async def serve(self):
         for host in self.script.now().values():
-            if host["behaviour"] == "hang-up":
-                await asyncio.start_server(hang_up, host["address"], 443, backlog=1024)
-            elif host["behaviour"] != "down":
+            if host["behaviour"] != "down":
                 await asyncio.start_server(self.client, host["address"], 443, ssl=self.default, backlog=1024)
         print("ready", flush=True)
         await asyncio.Event().wait()
@@ -90,11 +88,6 @@ async def drip(writer):
         writer.write(b"#")
         await writer.drain()
         await asyncio.sleep(1)
-
-
-async def hang_up(_, writer):
-    await asyncio.sleep(1)
-    writer.close()
 
 
 if __name__ == "__main__":
