@@ -38,7 +38,7 @@ static size_t count_outcomes(const struct draft *d)
 {
     size_t n = counts_discovery(d) ? 1 : 0;
 
-    for (size_t i = d->walk.first; i < d->walk.after; i++)
+    for (size_t i = d->walk.first; i < d->walk.after && n < OUTCOMES_MAX; i++)
         if (counts_host(d, i))
             n++;
     return n;
@@ -77,11 +77,13 @@ static void outcome_of_host(struct outcome *o, const struct known *k, size_t i)
         o->address = host->facts->address;
 }
 
-static void fill_outcomes(struct outcome *o, const struct draft *d)
+static void fill_outcomes(struct outcome *o, size_t n, const struct draft *d)
 {
+    const struct outcome *end = o + n;
+
     if (counts_discovery(d))
         outcome_of_discovery(o++, d->known);
-    for (size_t i = d->walk.first; i < d->walk.after; i++)
+    for (size_t i = d->walk.first; i < d->walk.after && o < end; i++)
         if (counts_host(d, i))
             outcome_of_host(o++, d->known, i);
 }
@@ -119,7 +121,7 @@ struct decision *draft_publish(const struct draft *d)
     memcpy(out->enhanced, d->enhanced, sizeof out->enhanced);
     out->outcome_count = n;
     out->outcome = (struct outcome *)(out + 1);
-    fill_outcomes(out->outcome, d);
+    fill_outcomes(out->outcome, n, d);
 
     char *place = (char *)(out->outcome + n);
     out->domain = put_text(&place, d->known->domain);

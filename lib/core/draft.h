@@ -11,6 +11,10 @@
 /* What bounds no life ends here; also the longest that any policy lives. */
 enum { LIFE_MAX = POLICY_MAX_AGE_LIMIT };
 
+/* Of hundreds of MX hosts, which a stranger may have, a session tells the first; each costs memory
+ * and a line of the log. */
+enum { OUTCOMES_MAX = 16 };
+
 struct draft {
     const struct known *known;
     enum action action;

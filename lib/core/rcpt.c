@@ -90,15 +90,29 @@ enum rcpt_kind rcpt_parse(const char *addr, char domain[DOMAIN_SIZE], const char
     return *why ? RCPT_INVALID : RCPT_DOMAIN;
 }
 
+static enum nexthop_kind nexthop_rcpt(const char *rcpt_domain, char domain[DOMAIN_SIZE])
+{
+    size_t len = strnlen(rcpt_domain, DOMAIN_MAX);
+
+    memcpy(domain, rcpt_domain, len);
+    domain[len] = '\0';
+    return NEXTHOP_RCPT;
+}
+
+/* A name of 8-bit octets that is no domain was not written by the administrator: it is the
+ * sender's. */
+static bool has_8bit(const char *text)
+{
+    while (*text != '\0' && (unsigned char)*text < 0x80)
+        text++;
+    return *text != '\0';
+}
+
 enum nexthop_kind nexthop_parse(const char *host, const char *rcpt_domain, char domain[DOMAIN_SIZE])
 {
-    if (!host || !host[0] || strcmp(host, rcpt_domain) == 0) {
-        size_t len = strnlen(rcpt_domain, DOMAIN_MAX);
-        memcpy(domain, rcpt_domain, len);
-        domain[len] = '\0';
-        return NEXTHOP_RCPT;
-    }
+    if (!host || !host[0] || strcmp(host, rcpt_domain) == 0)
+        return nexthop_rcpt(rcpt_domain, domain);
     if (domain_normalise(host, strlen(host), domain) != NULL)
-        return NEXTHOP_PINNED;
+        return has_8bit(host) ? nexthop_rcpt(rcpt_domain, domain) : NEXTHOP_PINNED;
     return strcmp(domain, rcpt_domain) == 0 ? NEXTHOP_RCPT : NEXTHOP_DOMAIN;
 }

@@ -25,7 +25,8 @@ enum rcpt_kind {
 enum rcpt_kind rcpt_parse(const char *addr, char domain[DOMAIN_SIZE], const char **why);
 
 enum nexthop_kind {
-    NEXTHOP_RCPT,   /* none given, or the recipient's own domain */
+    NEXTHOP_RCPT, /* none given, or the recipient's own domain, or 8-bit octets that are no domain:
+                     the sender's words */
     NEXTHOP_DOMAIN, /* a smart host given by domain: the policy domain is its (R15) */
     NEXTHOP_PINNED  /* [host], host:port, a path, an address: a route the administrator pinned */
 };

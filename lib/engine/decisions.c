@@ -101,7 +101,7 @@ static struct decisions_answer answer(struct decisions *m, struct entry *e, int6
 {
     struct decisions_answer a = {NULL, false, false};
 
-    if (now >= e->usable_until) {
+    if (now >= e->usable_until || now < e->made_at) { /* over, or the clock was set back */
         entry_drop(m, e);
         return a;
     }

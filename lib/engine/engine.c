@@ -14,8 +14,9 @@
 
 enum {
     PLAIN_DOMAINS = 1000000, /* entries in memory, by kind */
-    REQUIRED_DOMAINS = 200000,
+    REQUIRED_DOMAINS = 100000,
     POLICIES = 200000,
+    POLICY_OCTETS = 256 << 20,
     HOSTS = 100000,
     FAILURES = 200000,
     TRUST_CHECK_MS = 30000
@@ -87,7 +88,8 @@ static bool make_memory(struct engine *e, const struct engine_config *c)
         .required = REQUIRED_DOMAINS,
         .plain = c->memory_entries != 0 ? c->memory_entries : PLAIN_DOMAINS,
     };
-    const struct facts_limits facts = {.policies = POLICIES, .hosts = HOSTS, .failures = FAILURES};
+    const struct facts_limits facts = {
+        .policies = POLICIES, .hosts = HOSTS, .failures = FAILURES, .policy_octets = POLICY_OCTETS};
 
     e->decisions = decisions_new(&decisions);
     e->facts = facts_new(&facts);

@@ -2,6 +2,7 @@
 
 #include "engine/table.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 enum room { ROOM_POLICY, ROOM_HOST, ROOM_FAILURE, ROOMS };
@@ -18,6 +19,7 @@ struct facts {
     struct recency order[ROOMS];
     size_t count[ROOMS];
     size_t limit[ROOMS];
+    size_t octets, octets_limit; /* of the policies' texts */
 };
 
 struct facts *facts_new(const struct facts_limits *limits)
@@ -31,6 +33,7 @@ struct facts *facts_new(const struct facts_limits *limits)
     m->limit[ROOM_POLICY] = limits->policies;
     m->limit[ROOM_HOST] = limits->hosts;
     m->limit[ROOM_FAILURE] = limits->failures;
+    m->octets_limit = limits->policy_octets != 0 ? limits->policy_octets : SIZE_MAX;
     for (int i = 0; i < FACT_KINDS; i++) {
         if (!table_init(&m->table[i])) {
             facts_free(m);
@@ -40,11 +43,17 @@ struct facts *facts_new(const struct facts_limits *limits)
     return m;
 }
 
+static size_t octets_of(const struct fact *f)
+{
+    return f->policy != NULL ? f->policy->text_len : 0;
+}
+
 static void entry_drop(struct facts *m, struct entry *e)
 {
     table_remove(&m->table[e->fact->kind], &e->node);
     recency_remove(&e->recency);
     m->count[e->room]--;
+    m->octets -= octets_of(e->fact);
     fact_unref(e->fact);
     free(e);
 }
@@ -85,23 +94,29 @@ static enum room room_of(const struct fact *f)
     return f->policy != NULL ? ROOM_POLICY : ROOM_FAILURE;
 }
 
-/* Room for one more of CLASS. Expired policies are looked for among the least used only, so that a
- * full room stays cheap. */
-static bool make_room(struct facts *m, enum room room, int64_t now)
+static bool has_room(const struct facts *m, enum room room, size_t octets)
+{
+    return m->count[room] < m->limit[room] && octets <= m->octets_limit - m->octets;
+}
+
+/*
+ * Room for F. Expired policies are looked for among the least used only, so that a full room stays
+ * cheap.
+ */
+static bool make_room(struct facts *m, const struct fact *f, int64_t now)
 {
     enum { LOOK_AT = 16 };
-    struct recency *r = m->order[room].newer;
+    enum room room = room_of(f);
+    struct recency *r = m->order[room].newer, *next;
 
-    if (m->count[room] < m->limit[room])
-        return true;
-    for (int i = 0; i < LOOK_AT && r != &m->order[room]; i++, r = r->newer) {
+    for (int i = 0; i < LOOK_AT && r != &m->order[room] && !has_room(m, room, octets_of(f)); i++) {
         struct entry *e = OWNER_OF(r, struct entry, recency);
-        if (room != ROOM_POLICY || now >= e->fact->usable_until) {
+        next = r->newer;
+        if (room != ROOM_POLICY || now >= e->fact->usable_until)
             entry_drop(m, e);
-            return true;
-        }
+        r = next;
     }
-    return false;
+    return has_room(m, room, octets_of(f));
 }
 
 bool facts_put(struct facts *m, struct fact *f, int64_t now)
@@ -116,7 +131,7 @@ bool facts_put(struct facts *m, struct fact *f, int64_t now)
         entry_drop(m, old);
     if (!lasts)
         return true;
-    if (!make_room(m, room, now)) {
+    if (!make_room(m, f, now)) {
         free(e);
         return false;
     }
@@ -126,6 +141,7 @@ bool facts_put(struct facts *m, struct fact *f, int64_t now)
     table_insert(&m->table[f->kind], &e->node);
     recency_add(&m->order[room], &e->recency);
     m->count[room]++;
+    m->octets += octets_of(f);
     return true;
 }
 

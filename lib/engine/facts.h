@@ -15,6 +15,7 @@ struct facts;
 
 struct facts_limits {
     size_t policies, hosts, failures; /* entries */
+    size_t policy_octets;             /* of all policies' texts; 0 = no limit */
 };
 
 struct facts *facts_new(const struct facts_limits *limits); /* NULL: out of memory */

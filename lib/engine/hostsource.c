@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { OUR_TROUBLE_TTL = 5 /* s: what we had no time or memory for is tried again soon */ };
+
 struct work {
     struct host_network *net;
     struct fact *fact;
@@ -47,6 +49,8 @@ static int64_t life_of(const struct work *w, const struct host_verdict *v)
 
     if (w->trust_epoch != w->net->trust_epoch)
         return 0;
+    if (facts->error == PROBE_LOCAL)
+        return OUR_TROUBLE_TTL;
     if (v->verdict != VERDICT_PASS)
         return w->net->fail_ttl;
     int64_t left = facts->not_after - clock_unix();

@@ -95,7 +95,7 @@ static void on_early(void *arg, struct decision *d)
 
     decision_unref(i->early);
     i->early = decision_ref(d);
-    while (*at != NULL) {
+    while (d != NULL && *at != NULL) {
         struct listener *l = *at;
         if (l->waiter == NULL) {
             at = &l->next;

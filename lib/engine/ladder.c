@@ -172,6 +172,8 @@ static bool is_good_enough(const struct wish *w, const struct fact *fact, int64_
 {
     if (fact == NULL || w->past_cache || fact->fresh_until <= now + w->margin)
         return false;
+    if (fact->asked_at > now) /* the clock was set back: how old it is cannot be told */
+        return false;
     return !w->not_failing || fact_host_passes(fact, now);
 }
 

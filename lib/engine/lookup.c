@@ -4,7 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIFE_MIN = 30, LIFE_MAX = 3600, RENEWAL_MARGIN = RENEW_BEFORE + 30 };
+enum {
+    LAST_CALL_AT = 97 /* per cent of decision_timeout */,
+    LIFE_MIN = 30,
+    LIFE_MAX = 3600,
+    RENEWAL_MARGIN = RENEW_BEFORE + 30
+};
 
 /* One MX host's facts, asked for. */
 struct host_request {
@@ -19,9 +24,10 @@ struct lookup {
     unsigned epoch; /* of the context, at the start */
     struct lookup_request request;
     struct task step, end;
-    struct timer hurry;
+    struct timer hurry, last_call;
     int64_t began; /* clock_ms */
     bool hurried;  /* time is short: a policy known from before will do until the new one is here */
+    bool late;     /* time is over: who waits is told what is known, be it little */
 
     struct ladder_request *policy_request;
     struct fact *policy;     /* what the ladder brought */
@@ -72,6 +78,7 @@ static void lookup_free(struct lookup *l)
     task_cancel(&l->step);
     task_cancel(&l->end);
     timer_stop(&l->hurry);
+    timer_stop(&l->last_call);
     ladder_cancel(l->policy_request);
     dns_cancel(l->mx_query);
     drop_hosts(l);
@@ -173,6 +180,23 @@ static struct fact *policy_of_last_resort(const struct lookup *l)
     return f;
 }
 
+/* Has an enforce policy come in place of one that let everything pass? */
+static bool is_enforced_now(const struct lookup *l)
+{
+    const struct policy *old = l->old_policy != NULL ? l->old_policy->policy : NULL;
+    const struct policy *new = l->policy->policy;
+
+    return new != NULL &&new->mode == POLICY_ENFORCE &&old != NULL && old->mode != POLICY_ENFORCE;
+}
+
+/* What the old policy allowed at once must not be answered any more: callers wait from now on. */
+static void forget_leniency(struct lookup *l)
+{
+    decisions_forget(l->context->memory, l->domain);
+    if (l->request.early != NULL)
+        l->request.early(l->request.arg, NULL);
+}
+
 static void policy_arrived(void *arg, struct fact *fact)
 {
     struct lookup *l = arg;
@@ -186,6 +210,8 @@ static void policy_arrived(void *arg, struct fact *fact)
         return;
     }
     l->id_changed = l->id_checked && has_new_id(l);
+    if (!l->ended && is_enforced_now(l))
+        forget_leniency(l);
     if (!l->ended)
         drop_hosts(l); /* they may have been judged by another policy */
     step_later(l);
@@ -276,10 +302,21 @@ static void ask_host(struct lookup *l, size_t i)
         l->host[i].verdict.verdict = VERDICT_UNKNOWN;
 }
 
+/*
+ * Is HOST this host itself (R95)? Under an enforce policy only if that allows it: else a forged MX
+ * record with our name would switch the policy off.
+ */
+static bool is_ourselves(const struct lookup *l, const struct policy *policy, const char *host)
+{
+    if (!settings_is_own_name(l->settings, host))
+        return false;
+    return policy == NULL || policy->mode != POLICY_ENFORCE || policy_allows(policy, host);
+}
+
 /* Is there anything to ask about host I? What can be said without a probe is said at once. */
 static bool needs_probe(const struct lookup *l, const struct policy *policy, struct judged_host *h)
 {
-    if (settings_is_own_name(l->settings, h->mx.name)) {
+    if (is_ourselves(l, policy, h->mx.name)) {
         h->verdict.verdict = VERDICT_SELF;
         return false;
     }
@@ -293,11 +330,11 @@ static bool needs_probe(const struct lookup *l, const struct policy *policy, str
 }
 
 /* Is host I no better than this host itself, by its own names? It will not matter then (R95). */
-static bool is_behind_us(const struct lookup *l, size_t i)
+static bool is_behind_us(const struct lookup *l, const struct policy *policy, size_t i)
 {
     for (size_t n = 0; n < l->mx->count && l->mx->host[n].preference <= l->mx->host[i].preference;
          n++)
-        if (settings_is_own_name(l->settings, l->mx->host[n].name))
+        if (is_ourselves(l, policy, l->mx->host[n].name))
             return true;
     return false;
 }
@@ -311,7 +348,8 @@ static void ask_hosts(struct lookup *l)
         struct judged_host *h = &l->host[i];
         h->mx = l->mx->host[i];
         l->host_request[i].lookup = l;
-        if (!needs_probe(l, policy, h) || probes == l->settings->max_hosts || is_behind_us(l, i))
+        if (!needs_probe(l, policy, h) || probes == l->settings->max_hosts ||
+            is_behind_us(l, policy, i))
             continue;
         h->verdict.verdict = VERDICT_PENDING;
         ask_host(l, i);
@@ -356,15 +394,17 @@ static struct decision_term term_of(const struct lookup *l, const struct decisio
 {
     int64_t life = least(d->life, LIFE_MAX);
     const struct policy *p = policy_in_force(l);
-    int64_t policy_left = p != NULL ? policy_expires_at(p) - now : INT64_MAX;
     struct decision_term t = {.checked_at = decisions_checked_at(l->context->memory, l->domain)};
 
     if (l->policy != NULL && policy_in_force(l) == l->policy->policy)
         life = least(life, l->policy->fresh_until - now);
+    if (life < LIFE_MIN)
+        life = LIFE_MIN; /* a TTL is not everything; the rest is */
     for (size_t i = 0; i < l->host_count; i++)
         if (l->host_request[i].fact != NULL)
             life = least(life, l->host_request[i].fact->fresh_until - now);
-    life = least(life < LIFE_MIN ? LIFE_MIN : life, policy_left);
+    if (p != NULL)
+        life = least(life, policy_expires_at(p) - now);
     t.fresh_until = now + life;
     t.usable_until = t.fresh_until;
     if (p != NULL && p->mode != POLICY_ENFORCE)
@@ -444,6 +484,24 @@ static bool must_wait_for_more(const struct lookup *l, const struct decision *d)
     return l->request.trace != NULL && (l->mx == NULL || hosts_are_pending(l));
 }
 
+/*
+ * The callers' time is over and the hosts of an enforce domain are not judged: that is less than
+ * on_timeout = "accept" means by nothing known, and on_unknown says what is to be done with it.
+ */
+static void tell_late(struct lookup *l)
+{
+    const struct policy *p = policy_in_force(l);
+    struct decision *d;
+
+    if (!l->late || p == NULL || p->mode != POLICY_ENFORCE || l->settings->rules.accept_unknown ||
+        l->request.early == NULL)
+        return;
+    d = decision_still_looking(l->domain);
+    if (d != NULL)
+        l->request.early(l->request.arg, d);
+    decision_unref(d);
+}
+
 static void judge(struct lookup *l)
 {
     struct known known = known_of(l);
@@ -453,6 +511,7 @@ static void judge(struct lookup *l)
         end(l);
     } else if (d->action == ACTION_UNDECIDED) {
         decision_unref(d);
+        tell_late(l);
     } else if (must_wait_for_more(l, d)) {
         if (l->request.early != NULL)
             l->request.early(l->request.arg, d);
@@ -485,6 +544,15 @@ static void hurry_up(void *arg)
     struct lookup *l = arg;
 
     l->hurried = true;
+    step_later(l);
+}
+
+/* Callers wait a little longer, so that they hear it. */
+static void call_last(void *arg)
+{
+    struct lookup *l = arg;
+
+    l->late = true;
     step_later(l);
 }
 
@@ -522,6 +590,8 @@ struct lookup *lookup_start(const struct lookup_context *context,
     task_init(&l->step, lookup_step, l);
     task_init(&l->end, lookup_end, l);
     timer_init(&l->hurry, context->loop, hurry_up, l);
+    timer_init(&l->last_call, context->loop, call_last, l);
+    timer_start_at(&l->last_call, l->began + l->settings->decision_timeout_ms * LAST_CALL_AT / 100);
     use_old_policy(l);
     step_later(l);
     return l;

@@ -150,7 +150,11 @@ static void fetch_policy(struct work *w)
 /* Is the pause after a failed fetch not over yet? */
 static bool has_failed_lately(const struct fact *f)
 {
-    return f != NULL && f->failure != RESULT_SUCCESS && clock_unix() < f->retry_at;
+    int64_t now = clock_unix();
+
+    /* asked in the future: the clock was set back, and the pause would last for who knows how long
+     */
+    return f != NULL && f->failure != RESULT_SUCCESS && now < f->retry_at && f->asked_at <= now;
 }
 
 /* Did a fetch of this very id fail just now (R37)? */

@@ -98,7 +98,7 @@ static const struct ipaddr *next_usable(const struct dns_answer *answer, size_t 
     while (*at < answer->count) {
         const struct ipaddr *a = &answer->record[(*at)++].address;
 
-        if (allow_private || ipaddr_is_global(a))
+        if (allow_private || (ipaddr_is_global(a) && !address_is_own(a)))
             return a;
         ++*left_out;
     }
@@ -156,28 +156,37 @@ static void note_nothing(const struct dns_answer *a4, const struct dns_answer *a
         note(out, PROBE_NO_ADDRESS, "the host has no address", "");
 }
 
+/*
+ * Only addresses that we may not connect to. That one of them is ours is believed when it is
+ * signed: else whoever can forge an answer could talk us out of judging the host.
+ */
+static void note_private(const struct dns_answer *a4, const struct dns_answer *a6,
+                         struct addrs *out)
+{
+    const struct ipaddr *ours = find_own(a4) != NULL ? find_own(a4) : find_own(a6);
+    const struct ipaddr *first = &(a4->count > 0 ? a4 : a6)->record[0].address;
+    char text[IPADDR_TEXT_SIZE];
+
+    if (ours != NULL)
+        note(out, out->secure ? PROBE_SELF : PROBE_PRIVATE_ADDRESS, "this host's own address",
+             ipaddr_text(ours, text));
+    else
+        note(out, PROBE_PRIVATE_ADDRESS, "private address", ipaddr_text(first, text));
+}
+
 void addrs_sift(const struct dns_answer *a4, const struct dns_answer *a6, bool allow_private,
                 struct addrs *out)
 {
-    const struct ipaddr *self = find_own(a4);
-    char text[IPADDR_TEXT_SIZE];
     size_t left_out;
 
     *out = (struct addrs){.error = PROBE_OK, .secure = a4->secure && a6->secure};
-    if (!self)
-        self = find_own(a6);
-    if (self) {
-        note(out, PROBE_SELF, "this host's own address", ipaddr_text(self, text));
-        return;
-    }
     left_out = take_by_turns(a4, a6, allow_private, out);
     if (out->count > 0)
         return;
     if (left_out == 0)
         note_nothing(a4, a6, out);
     else
-        note(out, PROBE_PRIVATE_ADDRESS, "private address",
-             ipaddr_text(&(a4->count > 0 ? a4 : a6)->record[0].address, text));
+        note_private(a4, a6, out);
 }
 
 /* ---- asking ---- */

@@ -24,9 +24,9 @@ struct addrs {
 
 /*
  * Sift the answers A4 (A) and A6 (AAAA) into OUT. Without ALLOW_PRIVATE, addresses that are not
- * global or are our own are left out (PROBE_PRIVATE_ADDRESS when none is left); an own address that
- * is not loopback makes the whole PROBE_SELF, whatever ALLOW_PRIVATE. One family's failure matters
- * only when the other has no address. R96, R122.
+ * global or are our own are left out; when none is left it is PROBE_PRIVATE_ADDRESS, or PROBE_SELF
+ * where an own address is in a validated answer. One family's failure matters only when the other
+ * has no address. R96, R122.
  */
 void addrs_sift(const struct dns_answer *a4, const struct dns_answer *a6, bool allow_private,
                 struct addrs *out);

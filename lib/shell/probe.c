@@ -27,8 +27,9 @@ struct probe {
     probe_done done; /* NULL once it was called */
     void *arg;
     int64_t deadline;
-    bool settled; /* BEST is what DONE gets */
-    bool over;    /* there is no connection any more */
+    bool settled;  /* BEST is what DONE gets */
+    bool over;     /* there is no connection any more */
+    bool given_up; /* for others */
     struct host_facts best;
     SSL_CTX *ctx;
     struct race race;
@@ -75,9 +76,22 @@ static void probe_turn(void *arg)
     done(q->arg, &facts);
 }
 
-/* What is known now is what is told. */
+static bool is_judgement(const struct host_facts *facts)
+{
+    struct host_verdict v;
+
+    verdict_from_facts(facts, &v);
+    return v.verdict == VERDICT_PASS || v.verdict == VERDICT_FAIL;
+}
+
+/* What is known now is what is told; that there was no time for more may be our fault, and not the
+ * peer's. */
 static void probe_settle(struct probe *q)
 {
+    if (q->given_up && !is_judgement(&q->best)) {
+        q->best.error = PROBE_LOCAL;
+        snprintf(q->best.detail, sizeof(q->best.detail), "given up: too many probes");
+    }
     q->settled = true;
     timer_stop(&q->limit);
     loop_defer(q->prober->loop, &q->task);
@@ -100,14 +114,6 @@ static void probe_leave(struct probe *q)
 }
 
 /* ---- which facts count ---- */
-
-static bool is_judgement(const struct host_facts *facts)
-{
-    struct host_verdict v;
-
-    verdict_from_facts(facts, &v);
-    return v.verdict == VERDICT_PASS || v.verdict == VERDICT_FAIL;
-}
 
 /* How much facts tell: how far the address came; that it was never asked for want of a route tells
  * least. */
@@ -229,7 +235,7 @@ static void probe_late_in_race(struct probe *q)
     bool queued = race_is_queued(&q->race);
 
     if (peer != NULL)
-        probe_missed(q, peer, PROBE_TIMEOUT,
+        probe_missed(q, peer, queued ? PROBE_LOCAL : PROBE_TIMEOUT,
                      queued ? "too many probes of the address" : "connection timed out");
     probe_leave(q);
 }
@@ -285,6 +291,7 @@ static struct probe *probe_new(struct prober *p, const char *host, probe_done do
 /* Its time ends now. */
 static void probe_give_up(struct probe *q)
 {
+    q->given_up = !q->settled;
     q->deadline = clock_ms();
     probe_expire(q);
 }

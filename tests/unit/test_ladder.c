@@ -256,7 +256,7 @@ static void bed_new(struct bed *b, bool with_store, bool with_shared)
 {
     memset(b, 0, sizeof *b);
     b->loop = loop_new();
-    b->memory = facts_new(&(struct facts_limits){100, 100, 100});
+    b->memory = facts_new(&(struct facts_limits){.policies = 100, .hosts = 100, .failures = 100});
     fake_init(&b->store, b, '1');
     fake_init(&b->shared, b, '2');
     fake_init(&b->host_source, b, 0);

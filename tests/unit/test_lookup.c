@@ -279,7 +279,7 @@ static void bed_new(struct bed *b, const struct policy_answer *policy)
     the_bed = b;
     now = T0;
     b->loop = loop_new();
-    b->facts = facts_new(&(struct facts_limits){100, 100, 100});
+    b->facts = facts_new(&(struct facts_limits){.policies = 100, .hosts = 100, .failures = 100});
     b->decisions = decisions_new(&(struct decisions_limits){100, 100});
     const struct ladder_config config = {
         .loop = b->loop,

@@ -165,7 +165,10 @@ static const struct nexthop_case nexthop_cases[] = {
     {"list without a blank", "a.test,b.test", NULL, NEXTHOP_PINNED, ""},
     {"dot", ".", NULL, NEXTHOP_PINNED, ""},
     {"R17: leading dot", ".good.test", NULL, NEXTHOP_PINNED, ""},
-    {"invalid UTF-8", "\xff.test", NULL, NEXTHOP_PINNED, ""},
+    {"8-bit and no domain: the sender's words, no route of ours", "\xff.test", NULL, NEXTHOP_RCPT,
+     "good.test"},
+    {"R19: a name that IDNA2008 does not know, but the MTA may", "i\xe2\x9d\xa4.test", NULL,
+     NEXTHOP_RCPT, "good.test"},
     {"blank", " ", NULL, NEXTHOP_PINNED, ""},
 };
 
