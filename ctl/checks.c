@@ -105,7 +105,7 @@ static int check_sts_record(const struct command_line *c, char **txt, size_t n)
     else if (c->json)
         put_json(json_pack("{s:n, s:s}", "id", "error", why));
     else
-        printf("%s%s\n", why == NULL ? "id: " : "no MTA-STS record: ", why == NULL ? id : why);
+        printf("%s%s\n", why == NULL ? "id: " : "", why == NULL ? id : why);
     return why == NULL ? EXIT_GOOD : EXIT_BAD;
 }
 

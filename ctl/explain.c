@@ -52,7 +52,7 @@ static int put_report(const struct telling *t, const struct explanation *x)
     else
         report_text(&r, stdout, isatty(STDOUT_FILENO));
     fflush(stdout);
-    return x->decision->action == ACTION_DEFER ? EXIT_BAD : EXIT_GOOD;
+    return x->decision->action == ACTION_DEFER && r.note == NULL ? EXIT_BAD : EXIT_GOOD;
 }
 
 static void on_explained(void *arg, const struct explanation *x)
@@ -112,12 +112,20 @@ static int explain_by(const struct command_line *c, const struct config *config,
 
 static int complain_of_config(const struct command_line *c, struct config_errors *errors)
 {
-    for (size_t i = 1; i < errors->count; i++)
+    json_t *lines = json_array();
+
+    for (size_t i = 0; i < errors->count; i++) {
         fprintf(stderr, "%s\n", errors->line[i]);
-    int code =
-        complain(c, EXIT_CONFIG, "%s", errors->count > 0 ? errors->line[0] : "out of memory");
+        json_array_append_new(lines, json_text(errors->line[i], strlen(errors->line[i])));
+    }
+    if (errors->count == 0)
+        fprintf(stderr, "stsctl: out of memory\n");
+    if (c->json)
+        put_json(json_pack("{s:o}", "errors", lines));
+    else
+        json_decref(lines);
     config_errors_clear(errors);
-    return code;
+    return EXIT_CONFIG;
 }
 
 int command_explain(const struct command_line *c)

@@ -119,7 +119,8 @@ static void put_hosts(const struct page *p, const struct known *k)
 
     fprintf(p->to, "\n%sMX hosts%s   ", paint(p, BOLD), paint(p, PLAIN));
     if (k->mx == NULL || k->mx->status != MX_HOSTS) {
-        fprintf(p->to, "%s %s\n", k->mx != NULL ? mx_status_name(k->mx->status) : "not known",
+        fprintf(p->to, "%s%s%s\n", k->mx != NULL ? mx_status_name(k->mx->status) : "not known",
+                k->mx != NULL && k->mx->why[0] != '\0' ? ": " : "",
                 k->mx != NULL ? k->mx->why : "");
         return;
     }

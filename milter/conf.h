@@ -16,7 +16,7 @@ struct conf_fault {
     char *text;
 };
 struct conf_faults {
-    struct conf_fault *fault; /* at most CONF_FAULTS_MAX, later ones are only counted as lost */
+    struct conf_fault *fault; /* at most CONF_FAULTS_MAX, later ones are left out */
     size_t count;
 };
 enum { CONF_FAULTS_MAX = 200, CONF_REASON_SIZE = 512 };

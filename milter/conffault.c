@@ -3,6 +3,8 @@
  */
 #include "milter/conf.h"
 
+#include "core/buf.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +22,9 @@ void conf_fault(struct conf_faults *f, int line, const char *format, ...)
     va_start(ap, format);
     len = vasprintf(&text, format, ap);
     va_end(ap);
-    if (len < 0)
+    if (len >= 0)
+        make_printable(text); /* a value may hold anything: one fault is one line */
+    else
         text = NULL; /* the line alone still tells that, and where, something is wrong */
     more = realloc(f->fault, (f->count + 1) * sizeof *more);
     if (more == NULL) {

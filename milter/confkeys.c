@@ -34,10 +34,9 @@ static const char *const reporters[] = {"milter", "mta", "off", NULL};
 
 static const char *check_facility(const char *text, char out[CONF_VALUE_SIZE])
 {
-    static const char *const names[] = {"auth",   "authpriv", "cron",   "daemon", "kern",
-                                        "lpr",    "mail",     "news",   "syslog", "user",
-                                        "uucp",   "local0",   "local1", "local2", "local3",
-                                        "local4", "local5",   "local6", "local7"};
+    static const char *const names[] = {
+        "auth", "authpriv", "cron",   "daemon", "lpr",    "mail",   "news",   "syslog", "user",
+        "uucp", "local0",   "local1", "local2", "local3", "local4", "local5", "local6", "local7"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(text, names[i]) == 0) {

@@ -172,8 +172,8 @@ static sfsistat answer(const struct recipient *r, const struct decision *d)
 static sfsistat answer_unknown(const struct recipient *r)
 {
     struct decision accept = {.action = ACTION_ACCEPT,
-                              .complete = true,
-                              .source = SOURCE_NONE,
+                              .complete = false,
+                              .source = SOURCE_UNKNOWN,
                               .mode = -1,
                               .domain = r->domain,
                               .mx = "",

@@ -15,12 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    QUEUE_MAX = 32768,
-    BATCH = 2048, /* lines that are worth waking the writer at once */
-    GATHER_MS =
-        20 /* else it waits for company: to be woken for each line costs more than the line */
-};
+/*
+ * BATCH lines are worth waking the writer at once; else it waits GATHER_MS for company, as to be
+ * woken for each line costs more than the line. ROOM_MS is how long one may wait for room in a full
+ * queue.
+ */
+enum { QUEUE_MAX = 32768, BATCH = 2048, GATHER_MS = 20, ROOM_MS = 200 };
 
 struct line {
     struct line *next;
@@ -35,6 +35,8 @@ static struct {
     pthread_mutex_t lock;
     pthread_cond_t filled; /* the writer waits here */
     pthread_cond_t ended;  /* log_stop waits here */
+    pthread_cond_t room;   /* who has a line for a full queue waits here, a little */
+    bool stuck; /* that was in vain: until the writer has taken something, lines are lost at once */
     struct line *first, **last;
     size_t count, lost;
     bool running, stopping;
@@ -44,7 +46,8 @@ static struct {
              .limit = LOG_INFO,
              .lock = PTHREAD_MUTEX_INITIALIZER,
              .filled = PTHREAD_COND_INITIALIZER,
-             .ended = PTHREAD_COND_INITIALIZER};
+             .ended = PTHREAD_COND_INITIALIZER,
+             .room = PTHREAD_COND_INITIALIZER};
 
 static const int priorities[] = {[LEVEL_ERROR] = LOG_ERR,
                                  [LEVEL_WARNING] = LOG_WARNING,
@@ -62,12 +65,11 @@ static int facility_number(const char *name)
         const char *name;
         int number;
     } table[] = {{"auth", LOG_AUTH},     {"authpriv", LOG_AUTHPRIV}, {"cron", LOG_CRON},
-                 {"daemon", LOG_DAEMON}, {"kern", LOG_KERN},         {"lpr", LOG_LPR},
-                 {"mail", LOG_MAIL},     {"news", LOG_NEWS},         {"syslog", LOG_SYSLOG},
-                 {"user", LOG_USER},     {"uucp", LOG_UUCP},         {"local0", LOG_LOCAL0},
-                 {"local1", LOG_LOCAL1}, {"local2", LOG_LOCAL2},     {"local3", LOG_LOCAL3},
-                 {"local4", LOG_LOCAL4}, {"local5", LOG_LOCAL5},     {"local6", LOG_LOCAL6},
-                 {"local7", LOG_LOCAL7}};
+                 {"daemon", LOG_DAEMON}, {"lpr", LOG_LPR},           {"mail", LOG_MAIL},
+                 {"news", LOG_NEWS},     {"syslog", LOG_SYSLOG},     {"user", LOG_USER},
+                 {"uucp", LOG_UUCP},     {"local0", LOG_LOCAL0},     {"local1", LOG_LOCAL1},
+                 {"local2", LOG_LOCAL2}, {"local3", LOG_LOCAL3},     {"local4", LOG_LOCAL4},
+                 {"local5", LOG_LOCAL5}, {"local6", LOG_LOCAL6},     {"local7", LOG_LOCAL7}};
 
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         if (strcmp(table[i].name, name) == 0)
@@ -134,6 +136,8 @@ static struct line *take_all(void)
     the_log.first = NULL;
     the_log.last = &the_log.first;
     the_log.count = 0;
+    the_log.stuck = false;
+    pthread_cond_broadcast(&the_log.room);
     return all;
 }
 
@@ -148,18 +152,26 @@ static void write_all(struct line *all)
     }
 }
 
+static struct timespec after_ms(int ms)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += ms % 1000 * 1000000L;
+    if (t.tv_nsec >= 1000000000L) {
+        t.tv_nsec -= 1000000000L;
+        t.tv_sec++;
+    }
+    return t;
+}
+
 /* Wait a little for more lines. Called with the lock held. */
 static void gather(void)
 {
-    struct timespec until;
+    struct timespec until = after_ms(GATHER_MS);
     int error = 0;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += GATHER_MS * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
     while (the_log.count < BATCH && !the_log.stopping && error == 0)
         error = pthread_cond_clockwait(&the_log.filled, &the_log.lock, CLOCK_MONOTONIC, &until);
 }
@@ -214,13 +226,11 @@ static void free_lines(struct line *all)
 
 void log_stop(int ms)
 {
-    struct timespec until;
+    struct timespec until = after_ms(ms);
     struct line *left = NULL;
     bool ended;
     int error = 0;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000 + 1;
     pthread_mutex_lock(&the_log.lock);
     if (the_log.last == NULL || the_log.stopping) {
         pthread_mutex_unlock(&the_log.lock);
@@ -229,7 +239,7 @@ void log_stop(int ms)
     the_log.stopping = true;
     pthread_cond_signal(&the_log.filled);
     while (the_log.running && error == 0)
-        error = pthread_cond_timedwait(&the_log.ended, &the_log.lock, &until);
+        error = pthread_cond_clockwait(&the_log.ended, &the_log.lock, CLOCK_MONOTONIC, &until);
     ended = !the_log.running;
     if (!ended)
         left = take_all();
@@ -239,6 +249,19 @@ void log_stop(int ms)
         pthread_join(the_log.writer, NULL);
     else
         pthread_detach(the_log.writer); /* stuck in syslogd's queue */
+}
+
+/* A burst of recipients may wait for the writer; one that does not come on is not waited for again.
+ * With the lock held. */
+static void wait_for_room(void)
+{
+    struct timespec until = after_ms(ROOM_MS);
+    int error = 0;
+
+    while (the_log.count >= QUEUE_MAX && !the_log.stuck && !the_log.stopping && error == 0)
+        error = pthread_cond_clockwait(&the_log.room, &the_log.lock, CLOCK_MONOTONIC, &until);
+    if (error != 0 && the_log.count >= QUEUE_MAX)
+        the_log.stuck = true;
 }
 
 /* Queue the line; false when it is to be written by the caller. */
@@ -251,6 +274,7 @@ static bool enqueue(int priority, const char *text, size_t len)
         pthread_mutex_unlock(&the_log.lock);
         return false;
     }
+    wait_for_room();
     if (the_log.count < QUEUE_MAX)
         l = malloc(sizeof *l + len + 1);
     if (l == NULL) {

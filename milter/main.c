@@ -21,14 +21,14 @@ int sigwait(const sigset_t *restrict set, int *restrict number)
         pause();
 }
 
-static int usage(void)
+static void usage(FILE *to)
 {
-    fprintf(stderr, "usage: sts-milter [-c FILE] [-f] [-n] [-V]\n"
-                    "  -c FILE  configuration; default /etc/sts-milter/sts-milter.conf\n"
-                    "  -f       stay in the foreground\n"
-                    "  -n       check the configuration and stop\n"
-                    "  -V       print the version and stop\n");
-    return EX_USAGE;
+    fprintf(to, "usage: sts-milter [-c FILE] [-f] [-n] [-V]\n"
+                "  -c FILE  configuration; default /etc/sts-milter/sts-milter.conf\n"
+                "  -f       stay in the foreground\n"
+                "  -n       check the configuration and stop\n"
+                "  -V       print the version and stop\n"
+                "  -h       print this and stop\n");
 }
 
 int main(int argc, char **argv)
@@ -37,7 +37,7 @@ int main(int argc, char **argv)
     bool check = false;
     int c;
 
-    while ((c = getopt(argc, argv, "c:fnV")) != -1) {
+    while ((c = getopt(argc, argv, "c:fnVh")) != -1) {
         switch (c) {
         case 'c':
             o.config_path = optarg;
@@ -51,11 +51,17 @@ int main(int argc, char **argv)
         case 'V':
             puts("sts-milter " STS_VERSION);
             return EX_OK;
+        case 'h':
+            usage(stdout);
+            return EX_OK;
         default:
-            return usage();
+            usage(stderr);
+            return EX_USAGE;
         }
     }
-    if (optind != argc)
-        return usage();
+    if (optind != argc) {
+        usage(stderr);
+        return EX_USAGE;
+    }
     return check ? service_check(&o) : service_run(&o);
 }

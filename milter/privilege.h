@@ -21,7 +21,7 @@ struct identity {
 bool identity_find(struct identity *who, const struct config *c, char *err, size_t size);
 void identity_clear(struct identity *who);
 
-/* As many open files as allowed; root gets 65536 at least. */
+/* As many open files as allowed, 65536 at most; root may raise what is allowed. */
 void privilege_raise_files(void);
 
 /* Make DIR, of mode 0700, for WHO, unless it is there. 0, or -1 with errno. */

@@ -95,7 +95,7 @@ static const char *key_at_fault(const struct config *c)
 static bool make_engine(struct service *s, char *err, size_t size)
 {
     struct engine_setup setup;
-    char why[REASON_SIZE_MAX];
+    char why[REASON_SIZE_MAX - 32]; /* the key's name goes in front */
     const char *key;
 
     engine_setup_init(&setup, s->config, &s->names, log_text, NULL);
@@ -118,7 +118,8 @@ int service_check(const struct service_options *o)
     if (s.config == NULL)
         return EX_CONFIG;
     host_names_get(&s.names);
-    ok = identity_find(&s.who, s.config, err, sizeof err) && make_engine(&s, err, sizeof err);
+    ok = identity_find(&s.who, s.config, err, sizeof err) &&
+         privilege_drop(&s.who, err, sizeof err) && make_engine(&s, err, sizeof err);
     if (ok)
         printf("%s: ok\n", s.config->path);
     else

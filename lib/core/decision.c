@@ -286,6 +286,7 @@ struct decision *decision_still_looking(const char *domain)
     draft_init(&d, &nothing);
     defer(&d, "4.7.0");
     d.complete = false;
+    d.source = SOURCE_UNKNOWN;
     d.life = 0; /* said to this caller, never remembered */
     reply_still_looking(d.reply, domain);
     return draft_publish(&d);
@@ -317,6 +318,7 @@ const char *policy_source_name(enum policy_source s)
     static const char *const name[] = {[SOURCE_NONE] = "none",
                                        [SOURCE_STS] = "sts",
                                        [SOURCE_DANE] = "dane",
+                                       [SOURCE_UNKNOWN] = "",
                                        [SOURCE_OVERRIDE] = "override"};
 
     return (size_t)s < sizeof name / sizeof *name ? name[s] : "none";

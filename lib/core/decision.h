@@ -20,7 +20,13 @@ struct decision_rules {
     bool accept_unknown; /* on_unknown = "accept" */
 };
 
-enum policy_source { SOURCE_NONE, SOURCE_STS, SOURCE_DANE, SOURCE_OVERRIDE };
+enum policy_source {
+    SOURCE_NONE,
+    SOURCE_STS,
+    SOURCE_DANE,
+    SOURCE_OVERRIDE,
+    SOURCE_UNKNOWN /* still being looked up: not to be taken for none */
+};
 
 /* How the search for the domain's policy ended. */
 enum discovery {

@@ -30,7 +30,7 @@ enum probe_error {
     PROBE_DNS_FAILED,      /* address look-up: SERVFAIL, time-out */
     PROBE_DNS_BOGUS,       /* address look-up: DNSSEC validation failed */
     PROBE_PRIVATE_ADDRESS, /* only addresses that a stranger may not send us to */
-    PROBE_SELF,            /* one of the addresses is this host's own */
+    PROBE_SELF,            /* a validated answer has only this host's own address */
     PROBE_REFUSED,         /* connection refused */
     PROBE_UNREACHABLE,     /* other connect errors */
     PROBE_TIMEOUT,

@@ -91,10 +91,8 @@ void logline_decision(char *out, size_t size, const struct decision *d, const st
 static const char *policy_type(enum policy_source source)
 {
     static const char *const name[] = {
-        [SOURCE_NONE] = "no-policy-found",
-        [SOURCE_STS] = "sts",
-        [SOURCE_DANE] = "tlsa",
-        [SOURCE_OVERRIDE] = "sts",
+        [SOURCE_NONE] = "no-policy-found",    [SOURCE_STS] = "sts",      [SOURCE_DANE] = "tlsa",
+        [SOURCE_UNKNOWN] = "no-policy-found", [SOURCE_OVERRIDE] = "sts",
     };
 
     return name[source];

@@ -247,7 +247,8 @@ static void judge_unreached(const struct host_facts *f, struct host_verdict *v)
         unknown_reply(f, v);
     else if (f->error == PROBE_TIMEOUT || f->error == PROBE_CLOSED)
         unknown(v, silence_text(f));
-    else if (f->error == PROBE_UNREACHABLE && f->detail[0] != '\0')
+    else if ((f->error == PROBE_UNREACHABLE || f->error == PROBE_PRIVATE_ADDRESS) &&
+             f->detail[0] != '\0')
         unknown(v, f->detail);
     else if ((unsigned)f->error < PROBE_ERRORS && text[f->error] != NULL)
         unknown(v, text[f->error]);

@@ -172,20 +172,42 @@ int64_t decisions_checked_at(struct decisions *m, const char *domain)
     return at;
 }
 
-void decisions_forget(struct decisions *m, const char *domain)
+void decisions_forget_accept(struct decisions *m, const char *domain)
 {
     pthread_mutex_lock(&m->lock);
     struct entry *e = entry_find(m, domain);
-    if (e != NULL)
+    if (e != NULL && e->decision->action == ACTION_ACCEPT)
         entry_drop(m, e);
     pthread_mutex_unlock(&m->lock);
 }
 
+/* Drop up to MOST of the least used entries of ROOM; returns how many. */
+static size_t drop_some(struct decisions *m, enum room room, size_t most)
+{
+    size_t n = 0;
+
+    pthread_mutex_lock(&m->lock);
+    for (; n < most && !recency_is_empty(&m->order[room]); n++)
+        entry_drop(m, OWNER_OF(m->order[room].newer, struct entry, recency));
+    pthread_mutex_unlock(&m->lock);
+    return n;
+}
+
+/* A few at a time: with a million of them nobody is to wait for the lock meanwhile. */
 void decisions_forget_all(struct decisions *m)
 {
-    pthread_mutex_lock(&m->lock);
-    drop_all(m);
-    pthread_mutex_unlock(&m->lock);
+    enum { AT_ONCE = 256 };
+
+    for (int i = 0; i < ROOMS; i++) {
+        size_t left, dropped;
+        pthread_mutex_lock(&m->lock);
+        left = m->count[i];
+        pthread_mutex_unlock(&m->lock);
+        do {
+            dropped = drop_some(m, (enum room)i, left < AT_ONCE ? left : AT_ONCE);
+            left -= dropped;
+        } while (dropped > 0 && left > 0);
+    }
 }
 
 size_t decisions_count(struct decisions *m)

@@ -52,7 +52,8 @@ void decisions_put(struct decisions *m, struct decision *d, const struct decisio
 /* When the domain's deferral was checked last (checked_at), 0 = never or not here. Any thread. */
 int64_t decisions_checked_at(struct decisions *m, const char *domain);
 
-void decisions_forget(struct decisions *m, const char *domain);
+/* Forget the domain if its mail is accepted; a deferral stays. Any thread. */
+void decisions_forget_accept(struct decisions *m, const char *domain);
 void decisions_forget_all(struct decisions *m);
 size_t decisions_count(struct decisions *m);
 

@@ -37,6 +37,7 @@ struct engine {
     struct host_network hosts;
     struct lookup_context context;
     struct timer trust_timer;
+    char trust_trouble[256]; /* what was told last */
     void (*log)(void *arg, int priority, const char *text);
     void *log_arg;
     pthread_t thread;
@@ -55,6 +56,18 @@ static void forget_decisions(struct engine *e)
     decisions_forget_all(e->decisions);
 }
 
+/* Once for each reason: it is looked at twice a minute. */
+static void warn_of_trust(struct engine *e, const char *why)
+{
+    char text[400];
+
+    if (strcmp(e->trust_trouble, why) == 0)
+        return;
+    snprintf(e->trust_trouble, sizeof e->trust_trouble, "%s", why);
+    snprintf(text, sizeof text, "ca_file: %s; the CAs loaded before stay in use", why);
+    e->log(e->log_arg, SEVERITY_WARNING, text);
+}
+
 static void check_trust(void *arg)
 {
     struct engine *e = arg;
@@ -62,8 +75,9 @@ static void check_trust(void *arg)
     int renewed = trust_refresh(e->trust, why, sizeof why);
 
     if (renewed < 0) {
-        e->log(e->log_arg, SEVERITY_WARNING, why);
+        warn_of_trust(e, why);
     } else if (renewed > 0) {
+        e->trust_trouble[0] = '\0';
         e->hosts.trust_epoch++;
         facts_forget_hosts(e->facts);
         forget_decisions(e);

@@ -52,7 +52,7 @@ struct engine *engine_new(const struct engine_config *config, char *err, size_t 
 
 /* Start its thread. 0, or -1 with errno. Signals are blocked in the thread. */
 int engine_start(struct engine *e);
-/* End the thread: waiting callers get NULL, followers are called with what is known. Then no
+/* End the thread: waiting callers get NULL, followers are called with NULL. Then no
  * function but engine_free. */
 void engine_stop(struct engine *e);
 void engine_free(struct engine *e); /* not running any more; NULL is fine */

@@ -33,7 +33,7 @@ struct facts *facts_new(const struct facts_limits *limits)
     m->limit[ROOM_POLICY] = limits->policies;
     m->limit[ROOM_HOST] = limits->hosts;
     m->limit[ROOM_FAILURE] = limits->failures;
-    m->octets_limit = limits->policy_octets != 0 ? limits->policy_octets : SIZE_MAX;
+    m->octets_limit = limits->policy_octets != 0 ? limits->policy_octets : SIZE_MAX / 2;
     for (int i = 0; i < FACT_KINDS; i++) {
         if (!table_init(&m->table[i])) {
             facts_free(m);
@@ -94,29 +94,33 @@ static enum room room_of(const struct fact *f)
     return f->policy != NULL ? ROOM_POLICY : ROOM_FAILURE;
 }
 
-static bool has_room(const struct facts *m, enum room room, size_t octets)
+/* A quarter more is for new texts of policies known already: these must not be lost for want of
+ * room. */
+static bool has_room(const struct facts *m, const struct fact *f, bool replaces)
 {
-    return m->count[room] < m->limit[room] && octets <= m->octets_limit - m->octets;
+    size_t limit = replaces ? m->octets_limit + m->octets_limit / 4 : m->octets_limit;
+
+    return m->count[room_of(f)] < m->limit[room_of(f)] && m->octets + octets_of(f) <= limit;
 }
 
 /*
  * Room for F. Expired policies are looked for among the least used only, so that a full room stays
  * cheap.
  */
-static bool make_room(struct facts *m, const struct fact *f, int64_t now)
+static bool make_room(struct facts *m, const struct fact *f, bool replaces, int64_t now)
 {
     enum { LOOK_AT = 16 };
     enum room room = room_of(f);
     struct recency *r = m->order[room].newer, *next;
 
-    for (int i = 0; i < LOOK_AT && r != &m->order[room] && !has_room(m, room, octets_of(f)); i++) {
+    for (int i = 0; i < LOOK_AT && r != &m->order[room] && !has_room(m, f, replaces); i++) {
         struct entry *e = OWNER_OF(r, struct entry, recency);
         next = r->newer;
         if (room != ROOM_POLICY || now >= e->fact->usable_until)
             entry_drop(m, e);
         r = next;
     }
-    return has_room(m, room, octets_of(f));
+    return has_room(m, f, replaces);
 }
 
 bool facts_put(struct facts *m, struct fact *f, int64_t now)
@@ -131,7 +135,7 @@ bool facts_put(struct facts *m, struct fact *f, int64_t now)
         entry_drop(m, old);
     if (!lasts)
         return true;
-    if (!make_room(m, f, now)) {
+    if (!make_room(m, f, old != NULL, now)) {
         free(e);
         return false;
     }

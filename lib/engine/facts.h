@@ -3,8 +3,8 @@
  *
  * Three classes with room of their own: policies, host facts, failed look-ups. So no flood of the
  * one pushes out the other; and policies do not push out each other either: a full class of
- * policies refuses newcomers, unless one has expired (DESIGN section 7). Proven absence is not kept
- * here: the decision in memory says it (decisions.h).
+ * policies refuses newcomers, unless one of the least used has expired (DESIGN section 7). Proven
+ * absence is not kept here: the decision in memory says it (decisions.h).
  */
 #ifndef STS_FACTS_H
 #define STS_FACTS_H

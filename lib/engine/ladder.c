@@ -177,7 +177,7 @@ static bool is_good_enough(const struct wish *w, const struct fact *fact, int64_
     return !w->not_failing || fact_host_passes(fact, now);
 }
 
-/* An unexpired policy or pass outlives our own want of memory, */
+/* An unexpired policy or pass outlives our own want of memory. */
 static struct fact *what_stands_alone(struct flight *f)
 {
     int64_t now = clock_unix();
@@ -186,7 +186,7 @@ static struct fact *what_stands_alone(struct flight *f)
     return stands ? fact_ref(f->known) : NULL;
 }
 
-/* and a pass outlives a renewal that could not tell (DESIGN 6.2). */
+/* And a pass outlives a renewal that could not tell (DESIGN 6.2). */
 static struct fact *what_stands(struct flight *f, struct fact *fresh)
 {
     struct host_verdict v;

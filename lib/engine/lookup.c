@@ -180,19 +180,20 @@ static struct fact *policy_of_last_resort(const struct lookup *l)
     return f;
 }
 
-/* Has an enforce policy come in place of one that let everything pass? */
+/* Has an enforce policy come where there was none, or one that let everything pass? */
 static bool is_enforced_now(const struct lookup *l)
 {
-    const struct policy *old = l->old_policy != NULL ? l->old_policy->policy : NULL;
-    const struct policy *new = l->policy->policy;
+    const struct policy *before = l->old_policy != NULL ? l->old_policy->policy : NULL;
+    const struct policy *now = l->policy->policy;
+    bool was = before != NULL && before->mode == POLICY_ENFORCE;
 
-    return new != NULL &&new->mode == POLICY_ENFORCE &&old != NULL && old->mode != POLICY_ENFORCE;
+    return !was && now != NULL && now->mode == POLICY_ENFORCE;
 }
 
-/* What the old policy allowed at once must not be answered any more: callers wait from now on. */
+/* What was allowed at once so far must not be answered any more: callers wait from now on. */
 static void forget_leniency(struct lookup *l)
 {
-    decisions_forget(l->context->memory, l->domain);
+    decisions_forget_accept(l->context->memory, l->domain);
     if (l->request.early != NULL)
         l->request.early(l->request.arg, NULL);
 }
@@ -244,11 +245,11 @@ static void mx_arrived(void *arg, struct dns_answer *answer)
     l->mx_query = NULL;
     l->mx = mx_set_from_answer(answer, l->domain);
     snprintf(step, sizeof step, "MX %.70s", l->domain);
-    trace_note(l->request.trace, l->mx_began, step, "%s%s%s",
+    trace_note(l->request.trace, l->mx_began, step, "%s%s%s%s",
                l->mx == NULL     ? "out of memory"
                : l->mx->implicit ? "none; the domain itself"
                                  : mx_status_name(l->mx->status),
-               answer->secure ? ", secure" : "", answer->why);
+               answer->secure ? ", secure" : "", answer->why[0] != '\0' ? ": " : "", answer->why);
     dns_answer_free(answer);
     if (l->mx == NULL)
         end(l);
@@ -497,8 +498,11 @@ static void tell_late(struct lookup *l)
         l->request.early == NULL)
         return;
     d = decision_still_looking(l->domain);
-    if (d != NULL)
+    if (d != NULL) {
+        d->source = known_of(l).source;
+        d->mode = POLICY_ENFORCE;
         l->request.early(l->request.arg, d);
+    }
     decision_unref(d);
 }
 

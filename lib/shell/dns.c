@@ -320,13 +320,11 @@ static void validate(struct dns *d, bool validates)
         say(d, SEVERITY_ERROR, err);
         return;
     }
-    snprintf(
-        text, sizeof text,
-        validates
-            ? "the name servers of %s hand on DNSSEC data now: answers are validated again"
-            : "the name servers of %s do not hand on DNSSEC data: going on without validation, "
-              "DANE is off",
-        dnsconf_resolv_conf(d->conf));
+    snprintf(text, sizeof text,
+             validates
+                 ? "the name servers of %s hand on DNSSEC data now: answers are validated again"
+                 : "the name servers of %s do not hand on DNSSEC data: going on without validation",
+             dnsconf_resolv_conf(d->conf));
     say(d, SEVERITY_WARNING, text);
 }
 

@@ -26,7 +26,7 @@ struct probe_config {
     const char *bind_address;   /* IPv4 source, "" or NULL = any; copied */
     const char *bind_address6;
     size_t max_probes; /* at once, waiting ones included; beyond it the oldest is given up:
-                          PROBE_TIMEOUT where it is, PROBE_LOCAL in the handshake */
+                          PROBE_LOCAL, unless it is a judgement by then */
 };
 
 /* NULL with the reason in ERR (a bad bind address, out of memory). TRUST must outlive it; CONFIG is

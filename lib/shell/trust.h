@@ -1,8 +1,8 @@
 /*
  * trust - the one X509 store of the process, for policy fetch and MX probe (DESIGN section 3)
  *
- * Loaded once (43 ms), renewed when the CA file changes. Counted by reference; any thread may hold
- * one.
+ * Loaded once (43 ms), renewed when the CA file changes. One owner, one thread: the loop's. An
+ * SSL_CTX keeps the store that it was made with.
  */
 #ifndef STS_TRUST_H
 #define STS_TRUST_H

@@ -963,6 +963,45 @@ static void test_outcomes_in_full(void **state)
     decision_unref(d);
 }
 
+/* N failing hosts, behind a failed discovery or not: so many outcomes. The last one is of
+ * mxWANT_LAST. */
+static void expect_outcomes(size_t n, enum result_type sts_failure, size_t want_count,
+                            const char *want_last)
+{
+    const struct decision_rules rules = {.mx_rule = MX_RULE_ALL};
+    struct judged_host *host = calloc(n, sizeof *host);
+    struct scene s;
+
+    assert_non_null(host);
+    for (size_t i = 0; i < n; i++)
+        host_set(&host[i], (int)i + 1, 10, 'f');
+    scene_init(&s, DISCOVERY_POLICY, SOURCE_STS, POLICY_ENFORCE, MX_HOSTS, "");
+    s.known.host = host;
+    s.known.host_count = n;
+    s.known.sts_failure = sts_failure;
+    struct decision *d = decide(&s.known, &rules, NOW);
+
+    assert_int_equal(d->action, ACTION_DEFER);
+    assert_int_equal(d->outcome_count, want_count);
+    assert_string_equal(d->outcome[want_count - 1].host, want_last);
+    assert_string_equal(d->domain, domain); /* the texts behind the outcomes are whole */
+    assert_string_equal(d->mx, "mx1.ex.test");
+    assert_non_null(strstr(d->reply, "mx1.ex.test: certificate expired"));
+    decision_unref(d);
+    scene_clear(&s);
+    free(host);
+}
+
+/* A stranger may have hundreds of MX hosts: a session tells of the first. */
+static void test_outcomes_are_bounded(void **state)
+{
+    (void)state;
+    expect_outcomes(15, RESULT_SUCCESS, 15, "mx15.ex.test");
+    expect_outcomes(16, RESULT_SUCCESS, 16, "mx16.ex.test");
+    expect_outcomes(500, RESULT_SUCCESS, 16, "mx16.ex.test");
+    expect_outcomes(500, RESULT_STS_WEBPKI_INVALID, 16, "mx15.ex.test"); /* and discovery */
+}
+
 /* The enhanced code is the failing verdict's; an empty one does not leave the reply without. */
 static void test_enhanced_code(void **state)
 {
@@ -1045,7 +1084,7 @@ static void test_still_looking(void **state)
     assert_string_equal(d->reply, "MTA-STS policy of ex.test is still being looked up, try again");
     assert_string_equal(d->domain, "ex.test");
     assert_string_equal(d->mx, "");
-    assert_int_equal(d->source, SOURCE_NONE);
+    assert_int_equal(d->source, SOURCE_UNKNOWN);
     assert_int_equal(d->mode, -1);
     assert_int_equal(d->life, 0);
     assert_false(d->complete);
@@ -1108,6 +1147,7 @@ int main(void)
                                        cmocka_unit_test(test_all_combinations),
                                        cmocka_unit_test(test_life),
                                        cmocka_unit_test(test_outcomes_in_full),
+                                       cmocka_unit_test(test_outcomes_are_bounded),
                                        cmocka_unit_test(test_enhanced_code),
                                        cmocka_unit_test(test_discovery_reason),
                                        cmocka_unit_test(test_longest_domain),

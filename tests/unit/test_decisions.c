@@ -42,7 +42,8 @@ static void plain(struct decisions *m, const char *domain, int64_t now)
     put(m, domain, ACTION_ACCEPT, SOURCE_NONE, (struct decision_term){now + 60, now + 60, 0}, now);
 }
 
-/* Life times of DESIGN section 7, the deferral's check of R104: one entry each, asked at some second. */
+/* Life times of DESIGN section 7, the deferral's check of R104: one entry each, asked at some
+ * second. */
 static void answers_for_as_long_as_it_stands(void **state)
 {
     static const struct {
@@ -58,7 +59,13 @@ static void answers_for_as_long_as_it_stands(void **state)
         {"a short life: in its last quarter", ACTION_ACCEPT, {40, 40, 0}, 30, true, true, false},
         {"and not before", ACTION_ACCEPT, {40, 40, 0}, 29, true, false, false},
         {"over", ACTION_ACCEPT, {40, 40, 0}, 40, false, false, false},
-        {"over, but usable while it is renewed", ACTION_ACCEPT, {40, 400, 0}, 50, true, true, false},
+        {"over, but usable while it is renewed",
+         ACTION_ACCEPT,
+         {40, 400, 0},
+         50,
+         true,
+         true,
+         false},
         {"usable to its end", ACTION_ACCEPT, {40, 400, 0}, 400, false, false, false},
         {"a deferral never checked", ACTION_DEFER, {100, 100, 0}, 1, false, false, true},
         {"checked 9 s ago", ACTION_DEFER, {100, 100, 1}, 10, true, false, false},
@@ -77,6 +84,29 @@ static void answers_for_as_long_as_it_stands(void **state)
         assert_int_equal(a.renew, rows[i].want_renew);
         assert_int_equal(a.check, rows[i].want_check);
         decision_unref(a.decision);
+        decisions_free(m);
+    }
+}
+
+/* Made in the future: how old it is cannot be told, and it could stand for years. */
+static void a_clock_set_back(void **state)
+{
+    static const enum action actions[] = {ACTION_ACCEPT, ACTION_DEFER};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct decisions *m = decisions_new(&(struct decisions_limits){10, 10});
+        const struct decision_term term = {T0 + 100, T0 + 1000, T0};
+        put(m, "a.test", actions[i], SOURCE_STS, term, T0);
+        struct decisions_answer a = decisions_get(m, "a.test", T0);
+        assert_non_null(a.decision);
+        decision_unref(a.decision);
+        a = decisions_get(m, "a.test", T0 - 1);
+        assert_null(a.decision);
+        assert_false(a.renew);
+        assert_false(a.check);
+        assert_int_equal(decisions_count(m), 0);
+        assert_int_equal(decisions_checked_at(m, "a.test"), 0); /* R104: the next one checks */
         decisions_free(m);
     }
 }
@@ -108,16 +138,19 @@ static void plain_domains_do_not_push_out_requirements(void **state)
     char name[32];
 
     (void)state;
-    put(m, "enforced.test", ACTION_ACCEPT, SOURCE_STS, (struct decision_term){T0 + 60, T0 + 60, 0}, T0);
-    put(m, "deferred.test", ACTION_DEFER, SOURCE_STS, (struct decision_term){T0 + 60, T0 + 60, T0}, T0);
-    put(m, "bogus.test", ACTION_DEFER, SOURCE_NONE, (struct decision_term){T0 + 60, T0 + 60, T0}, T0);
+    put(m, "enforced.test", ACTION_ACCEPT, SOURCE_STS, (struct decision_term){T0 + 60, T0 + 60, 0},
+        T0);
+    put(m, "deferred.test", ACTION_DEFER, SOURCE_STS, (struct decision_term){T0 + 60, T0 + 60, T0},
+        T0);
+    put(m, "bogus.test", ACTION_DEFER, SOURCE_NONE, (struct decision_term){T0 + 60, T0 + 60, T0},
+        T0);
     for (int i = 0; i < 1000; i++) {
         snprintf(name, sizeof name, "n%d.test", i);
         plain(m, name, T0);
     }
     assert_int_equal(decisions_count(m), 103);
-    static const char *const want_kept[] = {"enforced.test", "deferred.test", "bogus.test", "n999.test",
-                                            "n900.test"};
+    static const char *const want_kept[] = {"enforced.test", "deferred.test", "bogus.test",
+                                            "n999.test", "n900.test"};
     for (size_t i = 0; i < 5; i++) {
         struct decisions_answer a = decisions_get(m, want_kept[i], T0 + 1);
         assert_non_null(a.decision);
@@ -155,9 +188,13 @@ static void a_newer_decision_takes_the_place(void **state)
     struct decisions_answer a = decisions_get(m, "a.test", T0);
     assert_int_equal(a.decision->action, ACTION_DEFER);
     decision_unref(a.decision);
-    decisions_forget(m, "a.test");
-    assert_int_equal(decisions_count(m), 0);
+    decisions_forget_accept(m, "a.test");
+    assert_int_equal(decisions_count(m), 1); /* a deferral stays */
     plain(m, "a.test", T0);
+    decisions_forget_accept(m, "a.test");
+    assert_int_equal(decisions_count(m), 0);
+    for (int i = 0; i < 5; i++)
+        plain(m, (const char *[]){"a.test", "b.test", "c.test", "d.test", "e.test"}[i], T0);
     decisions_forget_all(m);
     assert_int_equal(decisions_count(m), 0);
     decisions_free(m);
@@ -167,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_for_as_long_as_it_stands),
+        cmocka_unit_test(a_clock_set_back),
         cmocka_unit_test(asks_for_a_renewal_once_in_a_while),
         cmocka_unit_test(plain_domains_do_not_push_out_requirements),
         cmocka_unit_test(the_least_used_goes_first),

@@ -9,6 +9,7 @@
 #include "factmake.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { T0 = 1700000000, LIMIT = 20 };
 
@@ -126,6 +127,80 @@ static void an_expired_policy_gives_its_place(void **state)
     for (int i = 0; i < LIMIT; i++)
         if (i != 5)
             assert_non_null(facts_get(m, FACT_POLICY, numbered("p", i)));
+    facts_free(m);
+}
+
+/* A policy whose text is SIZE octets longer than that of the shortest; the patterns are of no use.
+ */
+static struct fact *long_policy(const char *domain, size_t size, uint32_t max_age)
+{
+    char mx[256] = "";
+
+    assert_true(size < 60);
+    memset(mx, 'a', size + 1);
+    return make_policy_fact(domain, make_policy("enforce", strcat(mx, ".test"), "1", T0, max_age),
+                            T0);
+}
+
+static size_t text_len(size_t size, uint32_t max_age)
+{
+    struct fact *f = long_policy("len.test", size, max_age);
+    size_t len = f->policy->text_len;
+
+    fact_unref(f);
+    return len;
+}
+
+/* The room of a class is counted in octets as well: texts may be 64 KiB each (R53). */
+static void the_octets_of_policies_are_bounded(void **state)
+{
+    enum { AGE = 1000, N = 5 };
+    struct facts_limits narrow = limits;
+    size_t len = text_len(0, AGE);
+
+    (void)state;
+    narrow.policy_octets = N * len + 1;
+    struct facts *m = facts_new(&narrow);
+    for (int i = 0; i < N; i++)
+        assert_true(put(m, long_policy(numbered("p", i), 0, AGE), T0));
+    assert_false(put(m, long_policy("more.test", 0, AGE), T0)); /* nobody is pushed out */
+    assert_int_equal(facts_count(m), N);
+    for (int round = 0; round < 3; round++) { /* in place of itself, within what is left */
+        assert_true(put(m, long_policy("p0.test", 1, AGE), T0));
+        assert_false(put(m, long_policy("more.test", 0, AGE), T0));
+    }
+    assert_true(put_host(m, "h.test")); /* other classes have no texts */
+    assert_true(put_failure(m, "f.test"));
+    facts_forget(m, FACT_POLICY, "p1.test"); /* what goes gives its octets back */
+    assert_true(put(m, long_policy("more.test", 0, AGE), T0));
+    assert_false(put(m, long_policy("most.test", 0, AGE), T0));
+    assert_true(put_failure(m, "p2.test"));
+    assert_true(put(m, long_policy("most.test", 0, AGE), T0));
+    assert_int_equal(facts_count(m), N + 3);
+    facts_free(m);
+}
+
+/* As many expired ones go as it takes, and no other; the least used first. */
+static void expired_policies_give_their_octets(void **state)
+{
+    enum { N = 6, LONGER = 50 };
+    struct facts_limits narrow = limits;
+    size_t len = text_len(0, 10), longer = text_len(LONGER, 1000);
+
+    (void)state;
+    assert_true(longer > len && longer <= 2 * len);
+    narrow.policy_octets = N * len;
+    struct facts *m = facts_new(&narrow);
+    for (int i = 0; i < N;
+         i++) /* p0, p2 and p4 live long; their texts are as long as the others' */
+        assert_true(put(m, long_policy(numbered("p", i), 0, i % 2 == 0 ? 99 : 10), T0));
+    assert_false(put(m, long_policy("new.test", LONGER, 1000), T0 + 9));
+    assert_int_equal(facts_count(m), N);
+    assert_true(put(m, long_policy("new.test", LONGER, 1000), T0 + 10));
+    static const bool want_kept[N] = {true, false, true, false, true, true};
+    for (int i = 0; i < N; i++)
+        assert_int_equal(facts_get(m, FACT_POLICY, numbered("p", i)) != NULL, want_kept[i]);
+    assert_non_null(facts_get(m, FACT_POLICY, "new.test"));
     facts_free(m);
 }
 
@@ -307,6 +382,8 @@ int main(void)
         cmocka_unit_test(keeps_what_may_be_used_later),
         cmocka_unit_test(a_full_class_of_policies_refuses_newcomers),
         cmocka_unit_test(an_expired_policy_gives_its_place),
+        cmocka_unit_test(the_octets_of_policies_are_bounded),
+        cmocka_unit_test(expired_policies_give_their_octets),
         cmocka_unit_test(no_class_pushes_out_another),
         cmocka_unit_test(the_least_used_goes_first),
         cmocka_unit_test(kinds_have_names_of_their_own),

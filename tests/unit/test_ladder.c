@@ -897,6 +897,67 @@ static void a_margin_wants_more_than_fresh(void **state)
     }
 }
 
+/* A fact asked for in the future: the clock was set back, and "fresh" says nothing. */
+static void a_clock_set_back(void **state)
+{
+    static const struct {
+        const char *why;
+        bool host, in_store;
+        int64_t asked_in; /* s from now */
+        bool no_memory;   /* at the source */
+        const char *want_log;
+        bool want_new;
+    } rows[] = {
+        {.why = "a policy asked for just now", .want_log = ""},
+        {.why = "in the next second", .asked_in = 1, .want_log = "g1g2cnp1p2r", .want_new = true},
+        {.why = "next year", .asked_in = 31536000, .want_log = "g1g2cnp1p2r", .want_new = true},
+        {.why = "from the store", .in_store = true, .want_log = "g1"},
+        {.why = "from the store, in the future",
+         .in_store = true,
+         .asked_in = 1,
+         .want_log = "g1g2cnp1p2r",
+         .want_new = true},
+        {.why = "a host", .host = true, .want_log = ""},
+        {.why = "a host, in the future",
+         .host = true,
+         .asked_in = 1,
+         .want_log = "g1g2cnp1p2r",
+         .want_new = true},
+        {.why = "R66: it stands where nothing better is to be had",
+         .asked_in = 1,
+         .no_memory = true,
+         .want_log = "g1g2cnr"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bed b;
+        struct heard h = {0};
+        struct fact *old = rows[i].host ? host(HOST_FAILS, 5, 60) : policy("old", 5, 60);
+        print_message("%s\n", rows[i].why);
+        bed_new(&b, true, true);
+        b.shared.claim = CLAIM_MINE;
+        have(&b.policy_source, policy("net", 0, 60));
+        have(&b.host_source, host(HOST_PASSES, 0, 60));
+        b.policy_source.out_of_memory = rows[i].no_memory;
+        old->asked_at = now + rows[i].asked_in;
+        if (rows[i].in_store)
+            have(&b.store, old);
+        else
+            remember(&b, old);
+        obtain(&b, &h, rows[i].host ? &any_host : &any_policy);
+        settle(&b);
+        assert_int_equal(h.times, 1);
+        assert_string_equal(b.log, rows[i].want_log);
+        if (rows[i].host)
+            assert_true(host_fact_shows(h.fact, rows[i].want_new ? HOST_PASSES : HOST_FAILS));
+        else
+            assert_string_equal(h.fact->policy->id, rows[i].want_new ? "net" : "old");
+        heard_clear(&h);
+        bed_free(&b);
+    }
+}
+
 enum where { AT_STORE, AT_SHARED, AT_CLAIM, AT_NETWORK };
 
 static void hold_at(struct bed *b, enum where where)
@@ -1274,6 +1335,7 @@ int main(void)
         cmocka_unit_test(wishes_meet_a_flight),
         cmocka_unit_test(wishes_meet_a_flight_at_a_tier),
         cmocka_unit_test(a_margin_wants_more_than_fresh),
+        cmocka_unit_test(a_clock_set_back),
         cmocka_unit_test(cancelling_leaves_the_flight_alone),
         cmocka_unit_test(what_nobody_waits_for_is_kept),
         cmocka_unit_test(cancelling_while_waiting_for_the_next_flight),

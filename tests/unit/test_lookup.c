@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "engine/lookup.h"
+#include "engine/inquiry.h"
 #include "factmake.h"
 #include "until.h"
 
@@ -75,6 +75,7 @@ struct bed {
     enum dns_status mx_status;
     uint32_t mx_ttl;
     struct mx_row mx[HOSTS_MAX];
+    int64_t host_life; /* s; 0: an hour for a pass, 120 for all else */
     /* how it behaves */
     bool hold_policy, hold_policy_past_cache, hold_mx, hold_hosts, no_policy_memory, no_dns_memory;
     const char *slow_host; /* held alone */
@@ -172,12 +173,12 @@ static void *host_start(void *ctx, const struct question *q, source_done done, v
     size_t i = host_index(b, q->name);
     enum host_shows what = b->mx[i].shows[b->host_probes[i] > 0 ? 1 : 0];
     bool hold = b->hold_hosts || (b->slow_host != NULL && strcmp(b->slow_host, q->name) == 0);
+    int64_t life = b->host_life != 0 ? b->host_life : what == HOST_PASSES ? 3600 : 120;
 
     b->probes++;
     b->host_probes[i]++;
-    return asked_new(b,
-                     make_host_fact(q->name, what, now, now + (what == HOST_PASSES ? 3600 : 120)),
-                     &b->held_host[i], hold, done, arg);
+    return asked_new(b, make_host_fact(q->name, what, now, now + life), &b->held_host[i], hold,
+                     done, arg);
 }
 
 static struct dns_answer *mx_answer(const struct bed *b)
@@ -238,13 +239,19 @@ void dns_cancel(struct dns_query *q)
     free(q);
 }
 
+static void let_policy_go(struct bed *b)
+{
+    b->hold_policy = b->hold_policy_past_cache = false;
+    if (b->held_policy != NULL)
+        loop_defer(b->loop, &b->held_policy->task);
+}
+
 /* All that is held back is answered, and what comes, at once. */
 static void let_go(struct bed *b)
 {
-    b->hold_policy = b->hold_policy_past_cache = b->hold_mx = b->hold_hosts = false;
+    let_policy_go(b);
+    b->hold_mx = b->hold_hosts = false;
     b->slow_host = NULL;
-    if (b->held_policy != NULL)
-        loop_defer(b->loop, &b->held_policy->task);
     if (b->held_mx != NULL)
         loop_defer(b->loop, &b->held_mx->task);
     for (size_t i = 0; i < HOSTS_MAX; i++)
@@ -318,7 +325,8 @@ static void then_policy(struct bed *b, const struct policy_answer *a)
 struct told {
     struct bed *bed;
     struct lookup *lookup;
-    int earlies;
+    int earlies, takebacks; /* with a decision, and with NULL */
+    int still_looking;      /* of the earlies */
     struct decision *early; /* the first, a reference */
     int64_t early_at;       /* clock_ms */
     bool done;
@@ -334,6 +342,15 @@ static void on_early(void *arg, struct decision *d)
     struct told *t = arg;
 
     assert_false(t->done);
+    if (d == NULL) {
+        t->takebacks++;
+        struct decisions_answer a = decisions_get(t->bed->decisions, "d.test", now);
+        /* memory does not let it pass any more either */
+        assert_true(a.decision == NULL || a.decision->action == ACTION_DEFER);
+        decision_unref(a.decision);
+        return;
+    }
+    t->still_looking += strcmp(d->enhanced, "4.7.0") == 0;
     if (t->earlies++ > 0)
         return;
     t->early = decision_ref(d);
@@ -1025,6 +1042,376 @@ static void overrides_ask_for_no_policy(void **state)
     }
 }
 
+/*
+ * R95, and who forges it: under enforce our own name in the MX set is this host itself only where
+ * the policy allows it.
+ */
+static void this_host_itself(void **state)
+{
+    static const struct {
+        const char *why;
+        struct policy_answer policy;
+        struct mx_row mx[4];
+        enum action want;
+        size_t want_hosts; /* 1 to 4, with these verdicts */
+        enum verdict want_verdict[4];
+        const char *want_reason; /* of the one outcome; NULL: no failure is told */
+        int want_probes;
+    } rows[] = {
+        {.why = "allowed: it is itself",
+         .policy = {.id = "1", .mode = "enforce", .mx = "*.test"},
+         .mx = {{"self.test", 10, {HOST_FAILS}}},
+         .want = ACTION_ACCEPT,
+         .want_hosts = 1,
+         .want_verdict = {VERDICT_SELF}},
+        {.why = "allowed: what is behind it, or beside it, is not probed",
+         .policy = {.id = "1", .mode = "enforce", .mx = "*.test"},
+         .mx = {{"mx1.test", 10, {HOST_PASSES}},
+                {"self.test", 20, {HOST_FAILS}},
+                {"mx2.test", 20, {HOST_FAILS}},
+                {"mx3.test", 30, {HOST_FAILS}}},
+         .want = ACTION_ACCEPT,
+         .want_hosts = 4,
+         .want_verdict = {VERDICT_PASS, VERDICT_SELF, VERDICT_NOT_PROBED, VERDICT_NOT_PROBED},
+         .want_probes = 1},
+        {.why = "nothing but what is behind it",
+         .policy = {.id = "1", .mode = "enforce", .mx = "*.test"},
+         .mx = {{"mx1.test", 10, {HOST_FAILS}},
+                {"self.test", 10, {HOST_FAILS}},
+                {"mx2.test", 20, {HOST_FAILS}}},
+         .want = ACTION_ACCEPT,
+         .want_hosts = 3,
+         .want_verdict = {VERDICT_NOT_PROBED, VERDICT_SELF, VERDICT_NOT_PROBED}},
+        {.why = "R208: not allowed: a forged record",
+         .policy = {.id = "1", .mode = "enforce", .mx = "mx1.test"},
+         .mx = {{"self.test", 10, {HOST_PASSES}}},
+         .want = ACTION_DEFER,
+         .want_hosts = 1,
+         .want_verdict = {VERDICT_FAIL},
+         .want_reason = "mx-not-in-policy"},
+        {.why = "not allowed: hosts behind it are hosts like others",
+         .policy = {.id = "1", .mode = "enforce", .mx = "mx1.test"},
+         .mx = {{"self.test", 10, {HOST_PASSES}}, {"mx1.test", 20, {HOST_PASSES}}},
+         .want = ACTION_DEFER,
+         .want_hosts = 2,
+         .want_verdict = {VERDICT_FAIL, VERDICT_PASS},
+         .want_reason = "mx-not-in-policy",
+         .want_probes = 1},
+        {.why = "not allowed, behind a good host: it does not matter",
+         .policy = {.id = "1", .mode = "enforce", .mx = "mx1.test"},
+         .mx = {{"mx1.test", 10, {HOST_PASSES}}, {"self.test", 20, {HOST_PASSES}}},
+         .want = ACTION_ACCEPT,
+         .want_hosts = 2,
+         .want_verdict = {VERDICT_PASS, VERDICT_FAIL},
+         .want_probes = 1},
+        {.why = "testing: nothing to switch off",
+         .policy = {.id = "1", .mode = "testing", .mx = "mx1.test"},
+         .mx = {{"self.test", 10, {HOST_FAILS}}, {"mx1.test", 20, {HOST_FAILS}}},
+         .want = ACTION_ACCEPT,
+         .want_hosts = 2,
+         .want_verdict = {VERDICT_SELF, VERDICT_NOT_PROBED}},
+        {.why = "nor without a policy",
+         .policy = {.state = FACT_ABSENT},
+         .mx = {{"self.test", 10, {HOST_FAILS}}},
+         .want = ACTION_ACCEPT,
+         .want_hosts = 1,
+         .want_verdict = {VERDICT_SELF}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bed b;
+        struct told t;
+        struct trace *trace = trace_new(); /* all hosts are waited for */
+        const struct lookup_request request = {.trace = trace};
+        print_message("%s\n", rows[i].why);
+        bed_new(&b, &rows[i].policy);
+        memcpy(b.mx, rows[i].mx, sizeof rows[i].mx);
+        start(&b, &t, &request);
+        finish(&t);
+        trace_unref(trace);
+        assert_int_equal(t.decision->action, rows[i].want);
+        assert_int_equal(t.hosts, rows[i].want_hosts);
+        for (size_t n = 0; n < t.hosts; n++)
+            assert_int_equal(t.verdict[n], rows[i].want_verdict[n]);
+        assert_int_equal(b.probes, rows[i].want_probes);
+        if (rows[i].want_reason != NULL) {
+            assert_int_equal(t.decision->outcome_count, 1);
+            assert_string_equal(t.decision->outcome[0].reason, rows[i].want_reason);
+            assert_string_equal(t.decision->mx, "self.test");
+        }
+        for (size_t n = 0; n < t.decision->outcome_count; n++)
+            assert_int_equal(t.decision->outcome[n].result != RESULT_SUCCESS,
+                             rows[i].want_reason != NULL);
+        told_clear(&t);
+        bed_free(&b);
+    }
+}
+
+/* The callers' time is nearly over and an enforce domain's hosts are not judged: on_timeout must
+ * not let its mail pass, unless on_unknown does. */
+static void time_is_nearly_over(void **state)
+{
+    static const struct {
+        const char *why;
+        struct policy_answer policy;
+        bool known_before, hold_policy, hold_mx, accept_unknown;
+        bool want_still_looking;
+    } rows[] = {
+        {.why = "the hosts are waited for",
+         .policy = {.id = "1", .mode = "enforce", .mx = "*.test"},
+         .want_still_looking = true},
+        {.why = "or the MX set",
+         .policy = {.id = "1", .mode = "enforce", .mx = "*.test"},
+         .hold_mx = true,
+         .want_still_looking = true},
+        {.why = "or the policy, and one is known from before",
+         .policy = {.id = "1", .mode = "enforce", .mx = "*.test"},
+         .known_before = true,
+         .hold_policy = true,
+         .want_still_looking = true},
+        {.why = "on_unknown = accept",
+         .policy = {.id = "1", .mode = "enforce", .mx = "*.test"},
+         .accept_unknown = true},
+        {.why = "no policy is known",
+         .policy = {.id = "1", .mode = "enforce", .mx = "*.test"},
+         .hold_policy = true},
+        {.why = "there is none", .policy = {.state = FACT_ABSENT}, .hold_mx = true},
+        {.why = "R101: testing was accepted long ago",
+         .policy = {.id = "1", .mode = "testing", .mx = "*.test"}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bed b;
+        struct told t;
+        print_message("%s\n", rows[i].why);
+        bed_new(&b, &rows[i].policy);
+        b.context.settings->rules.accept_unknown = rows[i].accept_unknown;
+        if (rows[i].known_before) {
+            look_up(&b, &t);
+            told_clear(&t);
+            facts_forget_hosts(b.facts);
+            decisions_forget_all(b.decisions);
+            now += 700;
+        }
+        b.hold_policy = rows[i].hold_policy;
+        b.hold_mx = rows[i].hold_mx;
+        b.hold_hosts = true;
+        int64_t began = clock_ms();
+        start(&b, &t, NULL);
+        if (rows[i].want_still_looking) {
+            assert_true(run_until(b.loop, has_early, &t));
+            assert_true(t.early_at - began >= TIMEOUT_MS * 97 / 100);
+            assert_int_equal(t.early->action, ACTION_DEFER);
+            assert_int_equal(t.still_looking, 1);
+        } else {
+            run_for(b.loop, 2 * TIMEOUT_MS);
+            assert_int_equal(t.still_looking, 0);
+        }
+        assert_false(t.done);
+        assert_int_equal(decisions_count(b.decisions), 0); /* said, never remembered */
+        let_go(&b);
+        finish(&t);
+        assert_int_equal(t.decision->action, ACTION_ACCEPT);
+        told_clear(&t);
+        bed_free(&b);
+    }
+}
+
+/* The look-up has asked for the policy, */
+static bool policy_is_awaited(void *arg)
+{
+    return ((struct bed *)arg)->held_policy != NULL;
+}
+
+/* and has it. (Its MX set is held back, so that there is nothing else to ask for.) */
+static bool second_policy_has_come(void *arg)
+{
+    struct bed *b = arg;
+
+    return b->policy_asks == 2 && ladder_flights(b->ladder) == 0;
+}
+
+/*
+ * A domain is renewed, its MX set does not come, and its policy is another one now. What testing
+ * allowed is answered no more once enforce has come.
+ */
+static void enforce_comes_in_place_of_testing(void **state)
+{
+    static const struct {
+        const char *why;
+        struct policy_answer before, after;
+        int want_takebacks;
+    } rows[] = {
+        {"R65: testing becomes enforce",
+         {.id = "1", .mode = "testing", .mx = "*.test"},
+         {.id = "2", .mode = "enforce", .mx = "*.test"},
+         1},
+        {"none becomes enforce",
+         {.id = "1", .mode = "none", .mx = "*.test"},
+         {.id = "2", .mode = "enforce", .mx = "*.test"},
+         1},
+        {"enforce remains: what was judged stands until its end",
+         {.id = "1", .mode = "enforce", .mx = "*.test"},
+         {.id = "2", .mode = "enforce", .mx = "*.test"},
+         0},
+        {"testing remains",
+         {.id = "1", .mode = "testing", .mx = "*.test"},
+         {.id = "2", .mode = "testing", .mx = "*.test"},
+         0},
+        {"enforce becomes testing",
+         {.id = "1", .mode = "enforce", .mx = "*.test"},
+         {.id = "2", .mode = "testing", .mx = "*.test"},
+         0},
+        {"testing ends", {.id = "1", .mode = "testing", .mx = "*.test"}, {.state = FACT_ABSENT}, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bed b;
+        struct told t;
+        print_message("%s\n", rows[i].why);
+        bed_new(&b, &rows[i].before);
+        then_policy(&b, &rows[i].after);
+        look_up(&b, &t);
+        told_clear(&t);
+        facts_forget_hosts(b.facts);
+        now += 550; /* of 600 */
+        b.hold_mx = true;
+        start(&b, &t, &(struct lookup_request){.renewal = true});
+        assert_true(run_until(b.loop, second_policy_has_come, &b));
+        assert_false(t.done);
+        assert_int_equal(t.takebacks, rows[i].want_takebacks);
+        struct decisions_answer a = decisions_get(b.decisions, "d.test", now);
+        assert_int_equal(a.decision == NULL, rows[i].want_takebacks > 0);
+        decision_unref(a.decision);
+        let_go(&b);
+        finish(&t);
+        assert_int_equal(t.takebacks, rows[i].want_takebacks);
+        assert_int_equal(decisions_count(b.decisions), 1);
+        told_clear(&t);
+        bed_free(&b);
+    }
+}
+
+static bool is_quiet(void *arg)
+{
+    return inquiries_count(arg) == 0;
+}
+
+/* The caller's part of asking for d.test. */
+static struct waiter *ask(struct inquiries *q)
+{
+    struct waiter *w = waiter_new("d.test");
+
+    assert_non_null(w);
+    inquiries_ask(q, w);
+    return w;
+}
+
+/* W was answered, and so. */
+static void assert_answer(struct waiter *w, enum action want)
+{
+    struct decision *d = waiter_wait(w, clock_ms());
+
+    assert_non_null(d);
+    assert_int_equal(d->action, want);
+    decision_unref(d);
+}
+
+static void on_follow(void *arg, const struct decision *d)
+{
+    assert_non_null(d);
+    assert_int_equal(d->action, ACTION_DEFER);
+    ++*(int *)arg;
+}
+
+/* The same, as those see it who ask: at once before, and in time afterwards. */
+static void callers_wait_once_enforce_has_come(void **state)
+{
+    struct bed b;
+    int followed = 0;
+
+    (void)state;
+    bed_new(&b, &testing_1);
+    then_policy(&b, &enforce_2);
+    settings_unref(b.context.settings);
+    b.context.settings = make_settings(NEVER_MS, NULL, 0);
+    b.mx[0].shows[1] = HOST_FAILS;
+    struct inquiries *q = inquiries_new(&b.context);
+    struct waiter *first = ask(q);
+    assert_true(run_until(b.loop, is_quiet, q));
+    assert_answer(first, ACTION_ACCEPT);
+
+    facts_forget_hosts(b.facts);
+    now += 550;
+    b.hold_policy = b.hold_mx = true;
+    assert_answer(ask(q), ACTION_ACCEPT); /* from memory; it begins the renewal */
+    assert_true(run_until(b.loop, policy_is_awaited, &b));
+    assert_int_equal(inquiries_count(q), 1);
+    decisions_forget_accept(b.decisions, "d.test");
+    assert_answer(ask(q), ACTION_ACCEPT); /* by the look-up under way */
+    inquiries_follow(q, "d.test", on_follow, &followed);
+
+    let_policy_go(&b);
+    assert_true(run_until(b.loop, second_policy_has_come, &b));
+    struct waiter *late = ask(q);
+    turns(&b);
+    assert_int_equal(followed, 0);
+    let_go(&b);
+    assert_true(run_until(b.loop, is_quiet, q));
+    assert_answer(late, ACTION_DEFER);
+    assert_int_equal(followed, 1);
+    inquiries_free(q);
+    bed_free(&b);
+}
+
+/* DESIGN section 7: TTLs of seconds do not make a decision shorter than 30 s; all else does. */
+static void what_bounds_a_life(void **state)
+{
+    static const struct {
+        const char *why;
+        int64_t txt_ttl;
+        uint32_t mx_ttl;
+        enum host_shows shows;
+        int64_t host_life;
+        uint32_t max_age;
+        int64_t want; /* s */
+    } rows[] = {
+        {"the TXT's TTL, but 30 s", 5, 3000, HOST_PASSES, 3600, 9000, 30},
+        {"the MX set's, but 30 s", 600, 5, HOST_PASSES, 3600, 9000, 30},
+        {"both", 5, 0, HOST_PASSES, 3600, 9000, 30},
+        {"longer than that, the TTL itself", 600, 31, HOST_PASSES, 3600, 9000, 31},
+        {"the host's facts", 600, 3000, HOST_PASSES, 45, 9000, 45},
+        {"our own trouble is tried again soon", 600, 3000, HOST_UNKNOWN, 5, 9000, 5},
+        {"whatever the TTLs", 5, 5, HOST_UNKNOWN, 5, 9000, 5},
+        {"a certificate that ends", 600, 3000, HOST_PASSES, 7, 9000, 7},
+        {"R63: the policy's end", 5, 5, HOST_PASSES, 3600, 20, 20},
+        {"the least of the two", 600, 3000, HOST_PASSES, 10, 20, 10},
+        {"either way", 600, 3000, HOST_PASSES, 20, 10, 10},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bed b;
+        struct told t;
+        struct policy_answer policy = enforce_1;
+        print_message("%s\n", rows[i].why);
+        policy.fresh = rows[i].txt_ttl;
+        policy.max_age = rows[i].max_age + 1;
+        bed_new(&b, &policy);
+        b.mx_ttl = rows[i].mx_ttl;
+        b.mx[0].shows[0] = rows[i].shows;
+        b.host_life = rows[i].host_life;
+        look_up(&b, &t);
+        assert_int_equal(b.probes, 1);
+        assert_term(&b, rows[i].want, rows[i].want);
+        told_clear(&t);
+        bed_free(&b);
+    }
+}
+
 static void so_many_hosts_are_probed(void **state)
 {
     static const struct mx_row mx[HOSTS_MAX] = {
@@ -1227,6 +1614,11 @@ int main(void)
         cmocka_unit_test(a_policy_that_expires_meanwhile),
         cmocka_unit_test(a_slow_check_does_not_hide_a_deferral),
         cmocka_unit_test(overrides_ask_for_no_policy),
+        cmocka_unit_test(this_host_itself),
+        cmocka_unit_test(time_is_nearly_over),
+        cmocka_unit_test(enforce_comes_in_place_of_testing),
+        cmocka_unit_test(callers_wait_once_enforce_has_come),
+        cmocka_unit_test(what_bounds_a_life),
         cmocka_unit_test(so_many_hosts_are_probed),
         cmocka_unit_test(a_slow_host_behind_a_good_one),
         cmocka_unit_test(a_trace_waits_for_all),

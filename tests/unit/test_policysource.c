@@ -1345,6 +1345,44 @@ static struct fact *ask(const char *name, const struct fact *known)
     return h.fact;
 }
 
+/* R37: the pause began in the future: the clock was set back, and nobody knows how long it would
+ * last. */
+static void a_clock_set_back(void **state)
+{
+    static const struct txt id_1[ANSWERS] = {ID("1")},
+                            trouble[ANSWERS] = {{DNS_FAILED, 0, false, {0}}};
+    static const struct {
+        const char *why;
+        const struct txt *txt;
+        int64_t asked_in; /* s from now */
+        int want_fetches;
+        enum result_type want_failure;
+    } cases[] = {
+        {"asked for just now: it waits", id_1, 0, 0, RESULT_STS_WEBPKI_INVALID},
+        {"in the next second", id_1, 1, 1, RESULT_SUCCESS},
+        {"next year", id_1, 31536000, 1, RESULT_SUCCESS},
+        {"DNS trouble does not end the pause", trouble, 0, 0, RESULT_STS_WEBPKI_INVALID},
+        {"nor go on with one of the future", trouble, 1, 0, RESULT_SUCCESS},
+    };
+    const struct before before = {NULL, 0, 0, "1", 200, NULL};
+
+    (void)state;
+    fetched = (struct fetch_result){
+        .result = RESULT_SUCCESS, .body = body_enforce, .body_len = strlen(body_enforce)};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fact *known = fact_before(&before);
+        print_message("%s\n", cases[i].why);
+        known->asked_at = now + cases[i].asked_in;
+        script = cases[i].txt;
+        struct fact *f = ask("d.test", known);
+        assert_int_equal(fetches, cases[i].want_fetches);
+        assert_int_equal(f->policy != NULL, cases[i].want_fetches > 0);
+        assert_int_equal(f->failure, cases[i].want_failure);
+        fact_unref(f);
+        fact_unref(known);
+    }
+}
+
 /* R74, R68: what is stored with a policy: the id read before the fetch, the time of the fetch. R58.
  */
 static void what_is_stored_with_a_policy(void **state)
@@ -1462,6 +1500,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_known_and_what_the_network_says),
+        cmocka_unit_test(a_clock_set_back),
         cmocka_unit_test(what_is_stored_with_a_policy),
         cmocka_unit_test(reasons_are_told),
         cmocka_unit_test(a_name_too_long_for_the_record),

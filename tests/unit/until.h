@@ -1,5 +1,6 @@
 /*
- * until - run a loop until a condition holds, with a deadline: tests wait for conditions, never for luck
+ * until - run a loop until a condition holds, with a deadline: tests wait for conditions, never for
+ * luck
  */
 #ifndef STS_TEST_UNTIL_H
 #define STS_TEST_UNTIL_H

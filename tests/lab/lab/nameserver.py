@@ -19,6 +19,7 @@ server:
     pidfile: ""
     database: ""
     xfrdfile: "{state}/nsd.xfrd"
+    xfrdir: "{state}"
     zonelistfile: "{state}/nsd.zones"
     server-count: 1
     rrl-ratelimit: 0
