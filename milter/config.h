@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define CONFIG_DEFAULT_USER "sts-milter"
 #define CONFIG_DEFAULT_PATH "/etc/sts-milter/sts-milter.conf"
 
 /* The order of the names in the table of keys (confkeys.c). */

@@ -70,7 +70,7 @@ const struct conf_key conf_keys[] = {
     {"", "helo_name", CONF_TEXT, "", FIELD(helo_name), .check = conf_check_host},
     {"", "bind_address", CONF_TEXT, "", FIELD(bind_address), .check = conf_check_ipv4},
     {"", "bind_address6", CONF_TEXT, "", FIELD(bind_address6), .check = conf_check_ipv6},
-    {"", "user", CONF_TEXT, "sts-milter", FIELD(user), .fixed = true},
+    {"", "user", CONF_TEXT, CONFIG_DEFAULT_USER, FIELD(user), .fixed = true},
     {"", "state_dir", CONF_TEXT, "/var/lib/sts-milter", FIELD(state_dir), .fixed = true,
      .check = conf_check_absolute_path},
     {"", "ca_file", CONF_TEXT, "", FIELD(ca_file), .fixed = true, .check = conf_check_path},

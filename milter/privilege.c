@@ -19,6 +19,11 @@ static bool find_user(struct identity *who, const char *name, char *err, size_t 
 {
     const struct passwd *pw = getpwnam(name);
 
+    if (pw == NULL && strcmp(name, CONFIG_DEFAULT_USER) == 0) {
+        who->makeshift = true;
+        name = "nobody";
+        pw = getpwnam(name);
+    }
     if (pw == NULL) {
         snprintf(err, size, "user: there is no user \"%s\"", name);
         return false;

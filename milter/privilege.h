@@ -11,13 +11,15 @@
 struct identity {
     bool drop; /* started as root with a user to become */
     char *user;
+    bool makeshift; /* the default user is not there: nobody instead; to be told */
     uid_t uid;
     gid_t gid;
     gid_t socket_group; /* (gid_t)-1: none of its own */
 };
 
-/* Find the user and the socket's group of C. False with the reason, the key's name in front, in
- * ERR. */
+/* Find the user and the socket's group of C. Where the default user has not been made yet it is
+ * nobody, so that an empty file is a working set-up, and never root. False with the reason, the
+ * key's name in front, in ERR. */
 bool identity_find(struct identity *who, const struct config *c, char *err, size_t size);
 void identity_clear(struct identity *who);
 

@@ -109,6 +109,9 @@ static bool make_engine(struct service *s, char *err, size_t size)
     return false;
 }
 
+static const char makeshift_text[] =
+    "user: there is no user \"" CONFIG_DEFAULT_USER "\" yet; the daemon becomes nobody instead";
+
 int service_check(const struct service_options *o)
 {
     struct service s = {.config = load(o->config_path, complain_to_stderr)};
@@ -120,6 +123,8 @@ int service_check(const struct service_options *o)
     host_names_get(&s.names);
     ok = identity_find(&s.who, s.config, err, sizeof err) &&
          privilege_drop(&s.who, err, sizeof err) && make_engine(&s, err, sizeof err);
+    if (s.who.makeshift)
+        fprintf(stderr, "%s: %s\n", s.config->path, makeshift_text);
     if (ok)
         printf("%s: ok\n", s.config->path);
     else
@@ -207,6 +212,8 @@ static int start(struct service *s, char *err, size_t size)
     host_names_get(&s->names);
     if (!identity_find(&s->who, s->config, err, size))
         return EX_CONFIG;
+    if (s->who.makeshift)
+        log_line(LOG_WARNING, "%s", makeshift_text);
     privilege_raise_files();
     status = bind_socket(s, err, size);
     if (status != EX_OK)
