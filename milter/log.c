@@ -6,6 +6,8 @@
  */
 #include "milter/log.h"
 
+#include "milter/devlog.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -141,14 +143,44 @@ static struct line *take_all(void)
     return all;
 }
 
+/* Take the first N off the list. */
+static struct line *free_some(struct line *all, size_t n)
+{
+    for (struct line *next; n > 0; n--, all = next) {
+        next = all->next;
+        free(all);
+    }
+    return all;
+}
+
+/* The writer's own; syslog(3) is for what this cannot send. */
+static void write_to_syslog(struct line *all)
+{
+    static struct devlog devlog = {.path = "/dev/log", .ident = "sts-milter", .fd = -1};
+    struct devlog_line batch[DEVLOG_BATCH];
+
+    while (all != NULL) {
+        size_t n = 0, sent;
+        for (const struct line *l = all; l != NULL && n < DEVLOG_BATCH; l = l->next, n++)
+            batch[n] = (struct devlog_line){the_log.facility | l->priority, l->text};
+        sent = devlog_send(&devlog, batch, n);
+        if (sent == 0) {
+            write_line(all->priority, all->text);
+            sent = 1;
+        }
+        all = free_some(all, sent);
+    }
+}
+
 static void write_all(struct line *all)
 {
-    struct line *next;
-
-    for (; all != NULL; all = next) {
-        next = all->next;
+    if (the_log.target == LOG_TO_SYSLOG) {
+        write_to_syslog(all);
+        return;
+    }
+    while (all != NULL) {
         write_line(all->priority, all->text);
-        free(all);
+        all = free_some(all, 1);
     }
 }
 
