@@ -21,22 +21,9 @@ struct telling {
     int code;
 };
 
-static bool is_exempt(const struct config *c, const char *domain)
-{
-    for (char **e = c->exempt_domains; *e != NULL; e++) {
-        size_t len = strlen(domain), tail = strlen(*e);
-        bool children = **e == '.';
-        if (!children && strcmp(*e, domain) == 0)
-            return true;
-        if (children && len > tail && strcmp(domain + len - tail, *e) == 0)
-            return true;
-    }
-    return false;
-}
-
 static const char *note_of(const struct telling *t)
 {
-    if (is_exempt(t->config, t->domain))
+    if (config_exempts_domain(t->config, t->domain))
         return "the domain is in exempt_domains: the daemon accepts its mail without a look-up";
     if (t->config->mode == MODE_MONITOR)
         return "mode = monitor: the daemon logs this and accepts the mail all the same";

@@ -261,3 +261,18 @@ bool config_keep_fixed(struct config *c, const struct config *old,
     }
     return true;
 }
+
+bool config_exempts_domain(const struct config *c, const char *domain)
+{
+    size_t len = strlen(domain);
+
+    for (char *const *e = c->exempt_domains; *e != NULL; e++) {
+        size_t tail = strlen(*e);
+
+        if (strcmp(*e, domain) == 0)
+            return true;
+        if ((*e)[0] == '.' && len > tail && strcmp(domain + len - tail, *e) == 0)
+            return true;
+    }
+    return false;
+}

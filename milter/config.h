@@ -96,6 +96,10 @@ void config_unref(struct config *c); /* frees at the last one; NULL is fine */
 bool config_keep_fixed(struct config *c, const struct config *old,
                        void (*note)(void *arg, const char *key), void *arg);
 
+/* Is DOMAIN (normal form) in `exempt_domains`? ".example.com" covers "a.b.example.com", not
+ * "example.com". */
+bool config_exempts_domain(const struct config *c, const char *domain);
+
 /* The names of this host; "" where there is none. */
 struct host_names {
     char hostname[DOMAIN_SIZE]; /* of gethostname, normal form */

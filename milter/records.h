@@ -13,7 +13,7 @@ bool records_failures(const struct decision *d);
 /* The `decision` line, at info. */
 void records_decision(const struct decision *d, const struct session *s);
 
-/* A `tlsrpt` line for each failed outcome, at warning: failures are always told. */
+/* A `tlsrpt` line for each failed outcome, at warning: told at every level but `error`. */
 void records_tlsrpt(const struct decision *d, const struct session *s);
 
 enum { RECORD_DECISION = 1, RECORD_TLSRPT = 2 };

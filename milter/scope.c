@@ -17,21 +17,6 @@ static bool is_smtp_mailer(const struct config *c, const char *mailer)
     return false;
 }
 
-bool scope_exempt_domain(const struct config *c, const char *domain)
-{
-    size_t len = strlen(domain);
-
-    for (char *const *e = c->exempt_domains; *e != NULL; e++) {
-        size_t tail = strlen(*e);
-
-        if (strcmp(*e, domain) == 0)
-            return true;
-        if ((*e)[0] == '.' && len > tail && strcmp(domain + len - tail, *e) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* Do the addresses agree? The local part is compared as it is, the domain in normal form. */
 static bool same_address(const char *listed, const char *sender, size_t len)
 {
@@ -79,13 +64,13 @@ static enum scope find_domain(const struct rcpt_facts *r, const struct config *c
 
     if (kind == RCPT_LITERAL)
         return SCOPE_LITERAL;
-    if (own[0] != '\0' && scope_exempt_domain(c, own))
+    if (own[0] != '\0' && config_exempts_domain(c, own))
         return SCOPE_EXEMPT_DOMAIN;
     if (nexthop_parse(r->host, own, domain) == NEXTHOP_PINNED)
         return SCOPE_PINNED;
     if (domain[0] == '\0')
         return SCOPE_NO_DOMAIN;
-    return scope_exempt_domain(c, domain) ? SCOPE_EXEMPT_DOMAIN : SCOPE_CHECK;
+    return config_exempts_domain(c, domain) ? SCOPE_EXEMPT_DOMAIN : SCOPE_CHECK;
 }
 
 enum scope scope_of(const struct rcpt_facts *r, const struct config *c, char domain[DOMAIN_SIZE])

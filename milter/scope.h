@@ -31,10 +31,6 @@ struct rcpt_facts {
 /* Judge a recipient. DOMAIN is the policy domain for SCOPE_CHECK, else of no use. */
 enum scope scope_of(const struct rcpt_facts *r, const struct config *c, char domain[DOMAIN_SIZE]);
 
-/* Is DOMAIN (normal form) in `exempt_domains`? ".example.com" covers "a.b.example.com", not
- * "example.com". */
-bool scope_exempt_domain(const struct config *c, const char *domain);
-
 /* For the log: "no {rcpt_mailer}", "pinned route", ...; static. */
 const char *scope_name(enum scope s);
 

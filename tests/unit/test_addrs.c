@@ -190,6 +190,12 @@ static void our_own_addresses(void **state)
         assert_false(address_is_own(&a));
     }
     own_address(AF_INET, own, sizeof own);
+    if (!own[0]) {
+        own_address(AF_INET6, own, sizeof own);
+        if (!own[0])
+            skip(); /* a machine with loopback only: nothing was shown */
+        own[0] = '\0';
+    }
     if (own[0]) {
         assert_true(ipaddr_from_text(&a, own));
         assert_true(address_is_own(&a));
