@@ -79,6 +79,7 @@ struct decision {
     enum action action;
     bool complete;     /* false: an early accept (testing, none), outcomes are still to come */
     bool policy_based; /* a deferral that a new policy id may lift (R104) */
+    uint16_t outcome_count;
     enum policy_source source;
     int mode;      /* enum policy_mode, or -1 without a policy */
     uint32_t life; /* s that it may be remembered, by MX set and policy; the caller bounds it
@@ -89,7 +90,6 @@ struct decision {
         *mx; /* the host that decided; where none could be judged, the one the reply names; or "" */
     const char *reply; /* text behind the codes, printable ASCII, at most REPLY_TEXT_MAX; "" unless
                           deferred */
-    size_t outcome_count;
     struct outcome *outcome;
 };
 

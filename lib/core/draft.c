@@ -119,7 +119,7 @@ struct decision *draft_publish(const struct draft *d)
     out->mode = d->mode;
     out->life = d->life;
     memcpy(out->enhanced, d->enhanced, sizeof out->enhanced);
-    out->outcome_count = n;
+    out->outcome_count = (uint16_t)n;
     out->outcome = (struct outcome *)(out + 1);
     fill_outcomes(out->outcome, n, d);
 
