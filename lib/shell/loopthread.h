@@ -1,0 +1,30 @@
+/*
+ * loopthread - a thread that runs a loop of its own, with all signals blocked
+ */
+#ifndef STS_LOOPTHREAD_H
+#define STS_LOOPTHREAD_H
+
+#include "shell/loop.h"
+
+#include <pthread.h>
+
+struct loopthread {
+    struct loop *loop; /* for setting up, and for loop_post */
+    /* private */
+    pthread_t thread;
+    bool started;
+    void (*at_end)(void *arg);
+    void *arg;
+};
+
+/* AT_END, which may be NULL, is called with ARG on the thread when its loop has ended. False: no
+ * loop to be had. */
+bool loopthread_init(struct loopthread *t, void (*at_end)(void *arg), void *arg);
+void loopthread_clear(struct loopthread *t); /* stopped, or never started; zeroed is fine */
+
+/* 0, or -1 with errno. */
+int loopthread_start(struct loopthread *t);
+/* Let the current turn end, then the thread, and wait for it. Nothing when it was not started. */
+void loopthread_stop(struct loopthread *t);
+
+#endif

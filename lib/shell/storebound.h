@@ -1,0 +1,48 @@
+/*
+ * storebound - is there room in the store for one more policy? (DESIGN section 7: flooding)
+ *
+ * Works within the writer's transaction; one thread at a time. Only what is expired is ever dropped
+ * to make room.
+ */
+#ifndef STS_STOREBOUND_H
+#define STS_STOREBOUND_H
+
+#include <lmdb.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct storebound;
+
+/* For a store of MAX_SIZE octets on disk. NULL: out of memory. */
+struct storebound *storebound_new(size_t max_size);
+void storebound_free(struct storebound *b); /* NULL is fine */
+
+/*
+ * How many policies one registrable domain may have when USED octets of MAX are in use: MOST up to
+ * the half, then fewer and fewer, 1 at seven eighths, 0 above.
+ */
+size_t storebound_entries(size_t used, size_t max, size_t most);
+
+/* The octets of the pages in use, by TXN's view. Returns LMDB's code. */
+int storebound_used(MDB_txn *txn, const MDB_dbi *dbi, size_t count, size_t *used);
+
+/* A new batch begins: it may look at that many records again to find expired ones. */
+void storebound_begin(struct storebound *b);
+
+struct storebound_newcomer {
+    MDB_txn *txn;
+    MDB_dbi policies;
+    size_t used; /* octets, storebound_used */
+    const char *name;
+    size_t octets; /* of its record */
+    int64_t now;
+};
+/* Is there room for the newcomer? Drops expired records where that makes room. Returns LMDB's
+ * code, 0 with the answer in ROOM. */
+int storebound_admit(struct storebound *b, const struct storebound_newcomer *n, bool *room);
+
+/* The record of NAME was replaced: when its domain's first policy expires may have changed. */
+void storebound_replaced(struct storebound *b, const char *name);
+
+#endif

@@ -1,0 +1,150 @@
+#include "shell/storeenv.h"
+
+#include "shell/storefile.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* LMDB reads through its map: where the file ends before the map does, that is SIGBUS. The rest is
+ * sparse. */
+static int fill_map(struct storeenv *e)
+{
+    MDB_envinfo info;
+    struct stat st;
+    int rc = mdb_env_info(e->env, &info);
+
+    if (rc != 0)
+        return rc;
+    e->map_size = info.me_mapsize;
+    if (fstat(e->fd, &st) != 0)
+        return errno;
+    if ((size_t)st.st_size < e->map_size && ftruncate(e->fd, (off_t)e->map_size) != 0)
+        return errno;
+    e->file_size = (off_t)e->map_size;
+    return 0;
+}
+
+static int open_trees(struct storeenv *e, MDB_txn *txn, unsigned flags)
+{
+    int rc = mdb_dbi_open(txn, "meta", flags, &e->tree[STOREENV_META]);
+
+    if (rc == 0)
+        rc = mdb_dbi_open(txn, "policies", flags, &e->tree[STOREENV_POLICIES]);
+    e->tree[STOREENV_FREE] = 0; /* as LMDB's own tools have it */
+    if (rc == 0)
+        rc = mdb_dbi_open(txn, NULL, 0, &e->tree[STOREENV_NAMES]);
+    return rc;
+}
+
+static int put_format(struct storeenv *e, MDB_txn *txn)
+{
+    char text[12], name[] = "format";
+    MDB_val key = {sizeof name - 1, name}, val = {0, text};
+    int rc = mdb_get(txn, e->tree[STOREENV_META], &key, &val);
+
+    if (rc != MDB_NOTFOUND)
+        return rc;
+    val.mv_size = (size_t)snprintf(text, sizeof text, "%d", STORE_FORMAT);
+    val.mv_data = text;
+    return mdb_put(txn, e->tree[STOREENV_META], &key, &val, 0);
+}
+
+/* All in one transaction: a file has its trees and its format, or none of them. */
+static int prepare(struct storeenv *e, bool read_only)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(e->env, NULL, read_only ? MDB_RDONLY : 0, &txn);
+
+    if (rc != 0)
+        return rc;
+    rc = open_trees(e, txn, read_only ? 0 : MDB_CREATE);
+    if (rc == 0 && !read_only)
+        rc = put_format(e, txn);
+    if (rc == 0)
+        return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return rc;
+}
+
+static int open_env(struct storeenv *e, const char *path, const char *lock_path, size_t map_size,
+                    bool read_only)
+{
+    unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | (read_only ? MDB_RDONLY : 0);
+    struct stat st;
+    int rc = mdb_env_create(&e->env);
+
+    if (rc != 0) {
+        e->env = NULL;
+        return rc;
+    }
+    if (read_only && access(lock_path, R_OK | W_OK) != 0)
+        flags |= MDB_NOLOCK;
+    rc = mdb_env_set_maxdbs(e->env, 2);
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(e->env, map_size);
+    if (rc == 0)
+        rc = mdb_env_open(e->env, path, flags, 0600);
+    if (rc == 0 && stat(lock_path, &st) == 0)
+        e->lock_size = st.st_size;
+    return rc;
+}
+
+int storeenv_open(struct storeenv *e, const char *path, const char *lock_path, int fd,
+                  size_t map_size, bool read_only)
+{
+    struct stat st;
+
+    *e = (struct storeenv){.fd = fd};
+    int rc = open_env(e, path, lock_path, map_size, read_only);
+    if (rc == 0 && !read_only)
+        rc = fill_map(e);
+    if (rc == 0 && read_only)
+        e->file_size = fstat(fd, &st) == 0 ? st.st_size : 0;
+    if (rc == 0)
+        rc = prepare(e, read_only);
+    if (rc == 0)
+        return 0;
+    if (e->env == NULL)
+        close(fd);
+    storeenv_close(e);
+    return rc;
+}
+
+void storeenv_close(struct storeenv *e)
+{
+    if (e->env == NULL)
+        return;
+    mdb_env_close(e->env);
+    close(e->fd);
+    *e = (struct storeenv){.fd = -1};
+}
+
+int storeenv_grow(struct storeenv *e, size_t map_size)
+{
+    struct stat st;
+
+    if (fstat(e->fd, &st) != 0)
+        return errno;
+    if (st.st_size < (off_t)map_size && ftruncate(e->fd, (off_t)map_size) != 0)
+        return errno;
+    int rc = mdb_env_set_mapsize(e->env, map_size);
+    return rc != 0 ? rc : fill_map(e);
+}
+
+const char *storeenv_harm(const struct storeenv *e, const char *lock_path)
+{
+    struct stat st;
+
+    if (fstat(e->fd, &st) != 0)
+        return "cannot be examined";
+    if (st.st_nlink == 0)
+        return "was removed while in use";
+    if (st.st_size < e->file_size)
+        return "was cut short while in use";
+    if (e->lock_size > 0 && (stat(lock_path, &st) != 0 || st.st_size < e->lock_size))
+        return "lost its lock file while in use";
+    return NULL;
+}

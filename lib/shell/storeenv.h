@@ -1,0 +1,40 @@
+/*
+ * storeenv - LMDB's environment of the store: opened, made larger, closed
+ *
+ * Functions that give an int return LMDB's codes (0; errno above, LMDB's own below). Nobody is in a
+ * transaction while it is opened, made larger or closed: the caller's lock sees to it.
+ */
+#ifndef STS_STOREENV_H
+#define STS_STOREENV_H
+
+#include <lmdb.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { STOREENV_FREE, STOREENV_NAMES, STOREENV_META, STOREENV_POLICIES, STOREENV_TREES };
+
+struct storeenv {
+    MDB_env *env; /* NULL: not open */
+    MDB_dbi tree[STOREENV_TREES];
+    int fd;          /* of the data file, for fstat; ours */
+    size_t map_size; /* and, for a writer, the least size of the file */
+    off_t file_size, lock_size;
+};
+
+/*
+ * Open PATH, whose file is FD (taken over, closed by storeenv_close or here on failure), with a map
+ * of MAP_SIZE at least. A writer makes what is missing and the file as long as the map; a reader
+ * changes nothing, and uses LMDB's lock file LOCK_PATH where there is one.
+ */
+int storeenv_open(struct storeenv *e, const char *path, const char *lock_path, int fd,
+                  size_t map_size, bool read_only);
+void storeenv_close(struct storeenv *e); /* not open is fine */
+
+/* A larger map, and file. On failure it may have been left without a map: close it. */
+int storeenv_grow(struct storeenv *e, size_t map_size);
+
+/* Is the file still whole and in its place? NULL, or what happened to it (static text). */
+const char *storeenv_harm(const struct storeenv *e, const char *lock_path);
+
+#endif
