@@ -7,12 +7,13 @@
 
 enum room { ROOM_REQUIRED, ROOM_PLAIN, ROOMS };
 
+/* There can be a million of them: Unix s in 32 bits, good until 2106. */
 struct entry {
     struct table_node node; /* its name is the decision's domain */
     struct recency recency;
     struct decision *decision;
-    int64_t fresh_until, usable_until, checked_at, made_at;
-    int64_t renewed_at; /* when a caller was last told to renew it */
+    uint32_t fresh_until, usable_until, checked_at, made_at;
+    uint32_t renewed_at; /* when a caller was last told to renew it */
 };
 
 struct decisions {
@@ -22,6 +23,11 @@ struct decisions {
     size_t count[ROOMS];
     size_t limit[ROOMS];
 };
+
+static uint32_t moment(int64_t at)
+{
+    return at < 0 ? 0 : at > UINT32_MAX ? UINT32_MAX : (uint32_t)at;
+}
 
 struct decisions *decisions_new(const struct decisions_limits *limits)
 {
@@ -87,13 +93,13 @@ static bool must_be_checked(const struct entry *e, int64_t now)
 
 static bool renewal_due(struct entry *e, int64_t now)
 {
-    int64_t before = (e->fresh_until - e->made_at) / 4;
+    int64_t before = ((int64_t)e->fresh_until - e->made_at) / 4;
 
     if (before > RENEW_BEFORE)
         before = RENEW_BEFORE;
     if (now < e->fresh_until - before || now - e->renewed_at < RENEW_AGAIN)
         return false;
-    e->renewed_at = now;
+    e->renewed_at = moment(now);
     return true;
 }
 
@@ -142,10 +148,10 @@ static void insert(struct decisions *m, struct decision *d, const struct decisio
     }
     e->decision = d;
     e->node.name = d->domain;
-    e->fresh_until = term->fresh_until;
-    e->usable_until = term->usable_until;
-    e->checked_at = term->checked_at;
-    e->made_at = now;
+    e->fresh_until = moment(term->fresh_until);
+    e->usable_until = moment(term->usable_until);
+    e->checked_at = moment(term->checked_at);
+    e->made_at = moment(now);
     table_insert(&m->table, &e->node);
     recency_add(&m->order[room], &e->recency);
     m->count[room]++;
@@ -177,6 +183,15 @@ void decisions_forget_accept(struct decisions *m, const char *domain)
     pthread_mutex_lock(&m->lock);
     struct entry *e = entry_find(m, domain);
     if (e != NULL && e->decision->action == ACTION_ACCEPT)
+        entry_drop(m, e);
+    pthread_mutex_unlock(&m->lock);
+}
+
+void decisions_forget(struct decisions *m, const char *domain)
+{
+    pthread_mutex_lock(&m->lock);
+    struct entry *e = entry_find(m, domain);
+    if (e != NULL)
         entry_drop(m, e);
     pthread_mutex_unlock(&m->lock);
 }

@@ -54,6 +54,8 @@ int64_t decisions_checked_at(struct decisions *m, const char *domain);
 
 /* Forget the domain if its mail is accepted; a deferral stays. Any thread. */
 void decisions_forget_accept(struct decisions *m, const char *domain);
+/* Forget the domain, whatever was decided. Any thread. */
+void decisions_forget(struct decisions *m, const char *domain);
 void decisions_forget_all(struct decisions *m);
 size_t decisions_count(struct decisions *m);
 

@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include "engine/durable.h"
 #include "engine/explain.h"
 #include "engine/hostsource.h"
 #include "engine/inquiry.h"
@@ -30,6 +31,7 @@ struct engine {
     struct prober *prober;
     struct facts *facts;
     struct decisions *decisions;
+    struct durable durable;
     struct ladder *ladder;
     struct inquiries *inquiries;
     struct recency explanations;
@@ -125,7 +127,7 @@ static bool make_network(struct engine *e, const struct engine_config *c, char *
     return e->fetcher != NULL;
 }
 
-static bool make_lookups(struct engine *e)
+static bool make_lookups(struct engine *e, const struct engine_config *c)
 {
     e->policies = (struct policy_network){.loop = e->loop, .dns = e->dns, .fetcher = e->fetcher};
     e->hosts = (struct host_network){.loop = e->loop, .dns = e->dns, .prober = e->prober};
@@ -135,6 +137,7 @@ static bool make_lookups(struct engine *e)
         .memory = e->facts,
         .source = {[FACT_POLICY] = policy_network_source(&e->policies),
                    [FACT_HOST] = host_network_source(&e->hosts)},
+        .tier = {[LADDER_STORE] = durable_tier(&e->durable)},
     };
     e->ladder = ladder_new(&ladder);
     if (e->ladder == NULL)
@@ -144,7 +147,8 @@ static bool make_lookups(struct engine *e)
     e->context.ladder = e->ladder;
     e->context.memory = e->decisions;
     e->inquiries = inquiries_new(&e->context);
-    return e->inquiries != NULL;
+    return e->inquiries != NULL &&
+           durable_equip(&e->durable, c, &e->context, e->facts, &e->policies.retry_after);
 }
 
 static void log_nothing(void *arg, int priority, const char *text)
@@ -154,23 +158,27 @@ static void log_nothing(void *arg, int priority, const char *text)
     (void)text;
 }
 
-struct engine *engine_new(const struct engine_config *config, char *err, size_t size)
+struct engine *engine_new(const struct engine_config *given, char *err, size_t size)
 {
+    struct engine_config c = *given;
     struct engine *e = calloc(1, sizeof *e);
 
     snprintf(err, size, "out of memory");
     if (e == NULL)
         return NULL;
     pthread_mutex_init(&e->gate, NULL);
-    e->log = config->log != NULL ? config->log : log_nothing;
-    e->log_arg = config->log_arg;
+    if (c.log == NULL)
+        c.log = log_nothing;
+    e->log = c.log;
+    e->log_arg = c.log_arg;
     recency_init(&e->explanations);
     e->loop = loop_new();
-    e->context.settings = settings_new(config);
+    e->context.settings = settings_new(&c);
     if (e->loop != NULL)
         timer_init(&e->trust_timer, e->loop, check_trust, e);
-    if (e->loop == NULL || e->context.settings == NULL || !make_memory(e, config) ||
-        !make_network(e, config, err, size) || !make_lookups(e)) {
+    if (e->loop == NULL || e->context.settings == NULL || !make_memory(e, &c) ||
+        !make_network(e, &c, err, size) || !durable_open(&e->durable, &c, e->loop, e->facts) ||
+        !make_lookups(e, &c)) {
         engine_free(e);
         return NULL;
     }
@@ -186,7 +194,9 @@ void engine_free(struct engine *e)
     if (e->loop != NULL)
         timer_stop(&e->trust_timer);
     inquiries_free(e->inquiries);
+    durable_rest(&e->durable);
     ladder_free(e->ladder);
+    durable_close(&e->durable);
     fetcher_free(e->fetcher);
     prober_free(e->prober);
     dns_free(e->dns);
@@ -214,6 +224,8 @@ int engine_start(struct engine *e)
 {
     sigset_t all, before;
 
+    if (durable_start(&e->durable) == -1)
+        return -1;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     errno = pthread_create(&e->thread, NULL, run, e);
@@ -229,6 +241,7 @@ static void stop(void *arg)
     inquiries_free(e->inquiries);
     e->inquiries = NULL;
     explain_stop(&e->explanations);
+    durable_stop(&e->durable);
     loop_stop(e->loop);
 }
 
@@ -258,6 +271,8 @@ struct errand {
     struct waiter *waiter;
     engine_follower follow;
     engine_explainer explain;
+    cache_told told;
+    enum cache_command command;
     void *arg;
     struct settings *settings;
     char domain[];
@@ -376,6 +391,32 @@ void engine_explain(struct engine *e, const char *domain, engine_explainer expla
     }
     free(r);
     explain(arg, NULL);
+}
+
+static void do_cache(void *arg)
+{
+    struct errand *r = arg;
+    const struct cache_request request = {.command = r->command, .domain = r->domain};
+
+    durable_request(&r->engine->durable, &request, r->told, r->arg);
+    free(r);
+}
+
+void engine_cache(struct engine *e, const struct cache_request *request, cache_told told, void *arg)
+{
+    static const struct cache_answer stopping = {
+        .outcome = CACHE_STOPPING, .why = "the daemon is stopping", .next = ""};
+    struct errand *r = errand_new(e, request->domain);
+
+    if (r != NULL) {
+        r->command = request->command;
+        r->told = told;
+        r->arg = arg;
+        if (hand_over(e, do_cache, r))
+            return;
+    }
+    free(r);
+    told(arg, &stopping);
 }
 
 /* Decisions are made anew by the new rules; policies and host facts are kept. */

@@ -10,6 +10,7 @@
 
 #include "core/decision.h"
 #include "core/severity.h"
+#include "engine/remembered.h"
 #include "shell/dns.h"
 #include "shell/fetch.h"
 #include "shell/probe.h"
@@ -37,6 +38,9 @@ struct engine_config {
     struct dns_config dns;
     struct fetch_config fetch;
     struct probe_config probe;
+    const char *store_folder; /* of the durable store; NULL or "" = none (stsctl, tests) */
+    size_t store_max_size;    /* octets */
+    bool store_read_only;     /* policies are read from it, nothing is written or refreshed */
     size_t memory_entries; /* domains remembered without a requirement; the other kinds have fixed
                               limits. 0 = 1,000,000 */
     /* A message for the log (priority: enum severity), from any thread. */
@@ -59,10 +63,10 @@ void engine_free(struct engine *e); /* not running any more; NULL is fine */
 
 /*
  * Use CONFIG from now on (any thread; done on the engine's thread, soon). Decisions are made anew,
- * policies and host facts are kept. `dns`, `ca_file`, `log` and `memory_entries` of the running
- * engine stay as they are; a bind address that cannot be used is told to the log, and the old one
- * stays. CONFIG is copied before the call returns. 0, or -1 with the reason in ERR; nothing is
- * changed then.
+ * policies and host facts are kept. `dns`, `ca_file`, `log`, `store_*` and `memory_entries` of the
+ * running engine stay as they are; a bind address that cannot be used is told to the log, and the
+ * old one stays. CONFIG is copied before the call returns. 0, or -1 with the reason in ERR; nothing
+ * is changed then.
  */
 int engine_configure(struct engine *e, const struct engine_config *config, char *err, size_t size);
 
@@ -112,5 +116,10 @@ struct explanation {
  */
 typedef void (*engine_explainer)(void *arg, const struct explanation *x);
 void engine_explain(struct engine *e, const char *domain, engine_explainer explain, void *arg);
+
+/* Carry REQUEST out: TOLD(ARG, answer) exactly once, on the engine's thread, or before the return
+ * on the caller's when that has stopped. Any thread. */
+void engine_cache(struct engine *e, const struct cache_request *request, cache_told told,
+                  void *arg);
 
 #endif

@@ -38,6 +38,8 @@ struct fact *fact_dup(const struct fact *f)
     memcpy(copy->failed_id, f->failed_id, sizeof copy->failed_id);
     copy->retry_at = f->retry_at;
     memcpy(copy->superseded_id, f->superseded_id, sizeof copy->superseded_id);
+    copy->used_at = f->used_at;
+    copy->tried_at = f->tried_at;
     memcpy(copy->reason, f->reason, sizeof copy->reason);
     if (f->host != NULL)
         *copy->host = *f->host;
@@ -74,4 +76,52 @@ bool fact_host_passes(const struct fact *f, int64_t now)
         return false;
     verdict_from_facts(f->host, &v);
     return v.verdict == VERDICT_PASS;
+}
+
+bool fact_is_better(const struct fact *f, const struct fact *than, int64_t now)
+{
+    if (than == NULL)
+        return true;
+    if (f->policy != NULL && than->policy != NULL &&
+        f->policy->fetched_at != than->policy->fetched_at)
+        return f->policy->fetched_at > than->policy->fetched_at;
+    if (fact_has_policy(f, now) != fact_has_policy(than, now))
+        return fact_has_policy(f, now);
+    if (f->host != NULL)
+        return f->host->seen_at > than->host->seen_at;
+    return f->fresh_until > than->fresh_until;
+}
+
+static int64_t at_most(int64_t value, int64_t most)
+{
+    return value < most ? value : most;
+}
+
+static struct fact *as_fetched_now(const struct fact *fact, int64_t now)
+{
+    struct fact *f = fact_dup(fact);
+    struct policy *p = policy_dup(fact->policy);
+
+    if (f == NULL || p == NULL) {
+        fact_unref(f);
+        policy_unref(p);
+        return NULL;
+    }
+    p->fetched_at = now;
+    policy_unref(f->policy);
+    f->policy = p;
+    f->asked_at = at_most(f->asked_at, now);
+    f->used_at = at_most(f->used_at, now);
+    f->tried_at = at_most(f->tried_at, now);
+    f->fresh_until = 0;
+    f->usable_until = policy_expires_at(p);
+    f->retry_at = 0; /* nobody knows how long that would be */
+    return f;
+}
+
+struct fact *fact_without_future(struct fact *fact, int64_t now)
+{
+    if (fact == NULL || fact->policy == NULL || fact->policy->fetched_at <= now)
+        return fact_ref(fact);
+    return as_fetched_now(fact, now);
 }

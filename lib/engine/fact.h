@@ -39,6 +39,10 @@ struct fact {
     /* The id that DNS_PAST_CACHE showed to be replaced: the resolver's cache may still have it. ""
      * = none */
     char superseded_id[STS_ID_SIZE];
+    /* FACT_POLICY: when mail last asked for it, and when the last fetch since policy->fetched_at
+     * failed (0 = none did). Unix s. */
+    int64_t used_at, tried_at;
+    bool stored;             /* read from the host's own store, which has it still */
     char reason[160];        /* for people: why failed or bogus, or what is wrong with the record */
     struct host_facts *host; /* FACT_HOST: owned; else NULL */
     char name[];             /* domain or host, normal form */
@@ -47,14 +51,28 @@ struct fact {
 /* A fact about NAME with one reference, otherwise empty. For FACT_HOST `host` is there, zeroed.
  * NULL: out of memory. */
 struct fact *fact_new(enum fact_kind kind, const char *name);
-/* A copy of F for a new owner to change before publishing; the policy is shared. NULL: out of
- * memory. */
+/* A copy of F for a new owner to change before publishing; the policy is shared, and the copy is
+ * not `stored`: it will not be what the store has. NULL: out of memory. */
 struct fact *fact_dup(const struct fact *f);
 struct fact *fact_ref(struct fact *f); /* returns F; NULL is fine */
 void fact_unref(struct fact *f);       /* NULL is fine */
 
 /* Is F a policy that may be applied at NOW (found, not expired)? NULL: no. */
 bool fact_has_policy(const struct fact *f, int64_t now);
+
+/*
+ * Is F better to go by than THAN (NULL: nothing), which is about the same name? The policy fetched
+ * last, though it be over already (R65, R75); a host seen last: the newest wins (DESIGN section 7).
+ */
+bool fact_is_better(const struct fact *f, const struct fact *than, int64_t now);
+
+/*
+ * A policy that was fetched in the future was learned before the clock was set back: how old it is
+ * cannot be told, so it is as if fetched at NOW, to be asked about at once, and as new to the
+ * store. Returns a reference, to F itself where that does not concern it (NULL: nothing); NULL also
+ * when out of memory.
+ */
+struct fact *fact_without_future(struct fact *f, int64_t now);
 
 /* Did the host pass (verdict.h) and does that still hold at NOW? NULL: no. */
 bool fact_host_passes(const struct fact *f, int64_t now);

@@ -4,8 +4,11 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum room { ROOM_POLICY, ROOM_HOST, ROOM_FAILURE, ROOMS };
+/* Policies have two, under one limit: those that are only here, and those that the store has too.
+ */
+enum room { ROOM_PINNED, ROOM_STORED, ROOM_HOST, ROOM_FAILURE, ROOMS };
 
 struct entry {
     struct table_node node; /* its name is the fact's */
@@ -18,7 +21,7 @@ struct facts {
     struct table table[FACT_KINDS];
     struct recency order[ROOMS];
     size_t count[ROOMS];
-    size_t limit[ROOMS];
+    size_t limit[ROOMS];         /* ROOM_PINNED's is that of all policies */
     size_t octets, octets_limit; /* of the policies' texts */
 };
 
@@ -30,7 +33,7 @@ struct facts *facts_new(const struct facts_limits *limits)
         return NULL;
     for (int i = 0; i < ROOMS; i++)
         recency_init(&m->order[i]);
-    m->limit[ROOM_POLICY] = limits->policies;
+    m->limit[ROOM_PINNED] = limits->policies;
     m->limit[ROOM_HOST] = limits->hosts;
     m->limit[ROOM_FAILURE] = limits->failures;
     m->octets_limit = limits->policy_octets != 0 ? limits->policy_octets : SIZE_MAX / 2;
@@ -87,11 +90,23 @@ struct fact *facts_get(struct facts *m, enum fact_kind kind, const char *name)
     return e->fact;
 }
 
-static enum room room_of(const struct fact *f)
+static bool is_same_fetch(const struct fact *a, const struct fact *b)
+{
+    return a->policy != NULL && b->policy != NULL &&
+           a->policy->fetched_at == b->policy->fetched_at &&
+           strcmp(a->policy->id, b->policy->id) == 0;
+}
+
+/* OLD is what F comes in place of; NULL = nothing. */
+static enum room room_of(const struct fact *f, const struct entry *old)
 {
     if (f->kind == FACT_HOST)
         return ROOM_HOST;
-    return f->policy != NULL ? ROOM_POLICY : ROOM_FAILURE;
+    if (f->policy == NULL)
+        return ROOM_FAILURE;
+    if (f->stored || (old != NULL && old->room == ROOM_STORED && is_same_fetch(f, old->fact)))
+        return ROOM_STORED;
+    return ROOM_PINNED;
 }
 
 /* A quarter more is for new texts of policies known already: these must not be lost for want of
@@ -99,47 +114,75 @@ static enum room room_of(const struct fact *f)
 static bool has_room(const struct facts *m, const struct fact *f, bool replaces)
 {
     size_t limit = replaces ? m->octets_limit + m->octets_limit / 4 : m->octets_limit;
+    enum room room = room_of(f, NULL);
 
-    return m->count[room_of(f)] < m->limit[room_of(f)] && m->octets + octets_of(f) <= limit;
+    if (f->policy == NULL)
+        return m->count[room] < m->limit[room];
+    return m->count[ROOM_PINNED] + m->count[ROOM_STORED] < m->limit[ROOM_PINNED] &&
+           m->octets + octets_of(f) <= limit;
 }
 
-/*
- * Room for F. Expired policies are looked for among the least used only, so that a full room stays
- * cheap.
- */
-static bool make_room(struct facts *m, const struct fact *f, bool replaces, int64_t now)
+static void drop_least_used(struct facts *m, enum room room, const struct fact *f, bool replaces)
+{
+    while (!recency_is_empty(&m->order[room]) && !has_room(m, f, replaces))
+        entry_drop(m, OWNER_OF(m->order[room].newer, struct entry, recency));
+}
+
+/* Expired policies are looked for among the least used only, so that a full room stays cheap. */
+static void drop_expired(struct facts *m, const struct fact *f, bool replaces, int64_t now)
 {
     enum { LOOK_AT = 16 };
-    enum room room = room_of(f);
-    struct recency *r = m->order[room].newer, *next;
+    struct recency *head = &m->order[ROOM_PINNED], *r = head->newer, *next;
 
-    for (int i = 0; i < LOOK_AT && r != &m->order[room] && !has_room(m, f, replaces); i++) {
+    for (int i = 0; i < LOOK_AT && r != head && !has_room(m, f, replaces); i++, r = next) {
         struct entry *e = OWNER_OF(r, struct entry, recency);
         next = r->newer;
-        if (room != ROOM_POLICY || now >= e->fact->usable_until)
+        if (now >= e->fact->usable_until)
             entry_drop(m, e);
-        r = next;
+    }
+}
+
+static bool make_room(struct facts *m, const struct fact *f, bool replaces, int64_t now)
+{
+    if (f->policy == NULL) {
+        drop_least_used(m, room_of(f, NULL), f, replaces);
+    } else {
+        drop_least_used(m, ROOM_STORED, f, replaces);
+        drop_expired(m, f, replaces, now);
     }
     return has_room(m, f, replaces);
 }
 
+/* Is F of use after NOW? */
+static bool lasts(const struct fact *f, int64_t now)
+{
+    bool pauses = f->failure != RESULT_SUCCESS && f->retry_at > now;
+
+    if (f->kind == FACT_POLICY && f->state == FACT_ABSENT)
+        return pauses;
+    return f->usable_until > now;
+}
+
 bool facts_put(struct facts *m, struct fact *f, int64_t now)
 {
-    bool lasts = f->usable_until > now && f->state != FACT_ABSENT;
-    enum room room = room_of(f);
     struct entry *old = entry_find(m, f->kind, f->name), *e = NULL;
+    enum room room = room_of(f, old);
 
-    if (lasts && (e = calloc(1, sizeof *e)) == NULL)
+    if (lasts(f, now) && (e = calloc(1, sizeof *e)) == NULL)
         return false; /* what was known stays */
+    fact_ref(f);      /* it may be what goes */
     if (old != NULL)
         entry_drop(m, old);
-    if (!lasts)
+    if (e == NULL) {
+        fact_unref(f);
         return true;
+    }
     if (!make_room(m, f, old != NULL, now)) {
+        fact_unref(f);
         free(e);
         return false;
     }
-    e->fact = fact_ref(f);
+    e->fact = f;
     e->node.name = f->name;
     e->room = room;
     table_insert(&m->table[f->kind], &e->node);
@@ -147,6 +190,29 @@ bool facts_put(struct facts *m, struct fact *f, int64_t now)
     m->count[room]++;
     m->octets += octets_of(f);
     return true;
+}
+
+void facts_note_stored(struct facts *m, const struct fact *f)
+{
+    struct entry *e = entry_find(m, f->kind, f->name);
+
+    if (e == NULL || e->room != ROOM_PINNED || !is_same_fetch(e->fact, f))
+        return;
+    recency_remove(&e->recency);
+    m->count[e->room]--;
+    e->room = ROOM_STORED;
+    recency_add(&m->order[e->room], &e->recency);
+    m->count[e->room]++;
+}
+
+size_t facts_unstored(struct facts *m, struct fact **out, size_t most)
+{
+    const struct recency *head = &m->order[ROOM_PINNED];
+    size_t n = 0;
+
+    for (struct recency *r = head->newer; r != head && n < most; r = r->newer)
+        out[n++] = fact_ref(OWNER_OF(r, struct entry, recency)->fact);
+    return n;
 }
 
 void facts_forget(struct facts *m, enum fact_kind kind, const char *name)
@@ -170,4 +236,9 @@ size_t facts_count(const struct facts *m)
     for (int i = 0; i < ROOMS; i++)
         n += m->count[i];
     return n;
+}
+
+size_t facts_policies(const struct facts *m)
+{
+    return m->count[ROOM_PINNED] + m->count[ROOM_STORED];
 }

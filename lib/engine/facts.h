@@ -2,9 +2,12 @@
  * facts - the facts in memory, bounded by kind. Engine's thread only.
  *
  * Three classes with room of their own: policies, host facts, failed look-ups. So no flood of the
- * one pushes out the other; and policies do not push out each other either: a full class of
- * policies refuses newcomers, unless one of the least used has expired (DESIGN section 7). Proven
- * absence is not kept here: the decision in memory says it (decisions.h).
+ * one pushes out the other; and a policy that is nowhere else is never pushed out:
+ * a full class of policies makes room by dropping the least used of those that the store has too
+ * (facts_note_stored), then an expired one, else it refuses newcomers (DESIGN section 7). Proven
+ * absence is not kept here: the decision in memory says it (decisions.h); unless it carries the
+ * pause after a failed fetch, which a record that comes and goes is not to end (R37): it stays
+ * among the failed look-ups.
  */
 #ifndef STS_FACTS_H
 #define STS_FACTS_H
@@ -30,10 +33,18 @@ struct fact *facts_get(struct facts *m, enum fact_kind kind, const char *name);
  * refused or out of memory.
  */
 bool facts_put(struct facts *m, struct fact *f, int64_t now);
+
+/* The policy that memory has for F's name, if it is of F's fetch, need not be kept for its own sake
+ * any more: the store has it, or has no room for it. */
+void facts_note_stored(struct facts *m, const struct fact *f);
+/* Policies that are in memory only, the least used first: up to MOST of them into OUT, a reference
+ * each; returns how many. */
+size_t facts_unstored(struct facts *m, struct fact **out, size_t most);
 void facts_forget(struct facts *m, enum fact_kind kind, const char *name);
 /* Forget all host facts: they were judged with another trust store. */
 void facts_forget_hosts(struct facts *m);
 
-size_t facts_count(const struct facts *m);
+size_t facts_count(const struct facts *m);    /* of all kinds */
+size_t facts_policies(const struct facts *m); /* of those, policies */
 
 #endif

@@ -6,7 +6,15 @@
 #include <string.h>
 
 /* The rungs of a flight, from the nearest to the farthest. */
-enum rung { RUNG_MEMORY, RUNG_STORE, RUNG_SHARED, RUNG_CLAIM, RUNG_NETWORK, RUNG_LANDED };
+enum rung {
+    RUNG_MEMORY,
+    RUNG_STORE,
+    RUNG_SHARED,
+    RUNG_CLAIM,
+    RUNG_NETWORK,
+    RUNG_LANDED,
+    RUNG_OVER /* the callbacks are being called */
+};
 
 /* How often another node's result is read before the network is asked whatever the tier says. */
 enum { CLAIM_ROUNDS = 3 };
@@ -19,7 +27,7 @@ struct ladder_request {
 };
 
 struct flight {
-    struct table_node node; /* in ladder.under_way[kind] */
+    struct table_node node; /* in ladder.under_way[kind]; without a name: not in it */
     struct recency link;    /* in ladder.all */
     struct ladder *ladder;
     struct ladder_request *requests; /* answered when it lands */
@@ -30,6 +38,7 @@ struct flight {
     struct fact *known;  /* the best so far, fresh or not */
     struct fact *result; /* set when landed */
     void *work;          /* what the rung waits for */
+    int64_t began;       /* the work, clock_ms */
     bool claimed;
     int rounds; /* of claims that others won */
     char name[];
@@ -142,35 +151,43 @@ static void step_later(struct flight *f)
     loop_defer(f->ladder->config.loop, &f->step);
 }
 
-/* The better of what two tiers know: the policy fetched last, a host seen last (DESIGN section 7:
- * the newest wins). */
-static bool is_better(const struct fact *f, const struct fact *than, int64_t now)
+/*
+ * FACT, from memory or a tier, is what is known if it is better than what was. Returns whether it
+ * is. A fetch in the future is better than none only: as if fetched now it would always be the
+ * newest, and the policy would live for ever.
+ */
+static bool learn(struct flight *f, struct fact *fact)
 {
-    bool has = fact_has_policy(f, now), had = fact_has_policy(than, now);
+    int64_t now = clock_unix();
+    struct fact *told = fact_without_future(fact, now);
+    bool is_vague = told != fact && fact_has_policy(f->known, now);
 
-    if (than == NULL)
-        return true;
-    if (has != had)
-        return has;
-    if (has && f->policy->fetched_at != than->policy->fetched_at)
-        return f->policy->fetched_at > than->policy->fetched_at;
-    if (f->host != NULL)
-        return f->host->seen_at > than->host->seen_at;
-    return f->fresh_until > than->fresh_until;
+    if (told == NULL || is_vague || !fact_is_better(told, f->known, now)) {
+        fact_unref(told);
+        return false;
+    }
+    fact_unref(f->known);
+    f->known = told;
+    return true;
 }
 
-static void learn(struct flight *f, struct fact *fact)
+/* What memory has by now. A fetch in the future is put right there, once: else the policy's life
+ * would begin anew with each look. */
+static struct fact *look_into_memory(struct flight *f)
 {
-    if (fact == NULL || !is_better(fact, f->known, clock_unix()))
-        return;
-    fact_ref(fact);
-    fact_unref(f->known);
-    f->known = fact;
+    struct facts *m = f->ladder->config.memory;
+    struct fact *has = facts_get(m, f->wish.kind, f->name);
+    struct fact *now_has = fact_without_future(has, clock_unix());
+
+    if (now_has != NULL && now_has != has)
+        facts_put(m, now_has, clock_unix());
+    fact_unref(now_has);
+    return facts_get(m, f->wish.kind, f->name);
 }
 
 static bool is_good_enough(const struct wish *w, const struct fact *fact, int64_t now)
 {
-    if (fact == NULL || w->past_cache || fact->fresh_until <= now + w->margin)
+    if (fact == NULL || w->refresh || w->past_cache || fact->fresh_until <= now + w->margin)
         return false;
     if (fact->asked_at > now) /* the clock was set back: how old it is cannot be told */
         return false;
@@ -202,6 +219,24 @@ static struct fact *what_stands(struct flight *f, struct fact *fresh)
     return fact_ref(f->known);
 }
 
+/*
+ * Another flight for the same name may have landed meanwhile (a refresh and an ordinary one fly
+ * side by side): a policy fetched later than FRESH's stands, and so does an unexpired one where
+ * FRESH has none (R14, R39). Takes FRESH's reference and returns one.
+ */
+static struct fact *unless_outdated(struct flight *f, struct fact *fresh)
+{
+    struct fact *has = look_into_memory(f);
+
+    if (!fact_has_policy(has, clock_unix()))
+        return fresh;
+    if (fresh != NULL && fresh->policy != NULL &&
+        fresh->policy->fetched_at >= has->policy->fetched_at)
+        return fresh;
+    fact_unref(fresh);
+    return fact_ref(has);
+}
+
 static void keep(struct flight *f, struct fact *fact)
 {
     const struct ladder_config *c = &f->ladder->config;
@@ -217,11 +252,39 @@ static void from_network(void *arg, struct fact *fact)
     struct flight *f = arg;
 
     f->work = NULL;
-    f->result = what_stands(f, fact);
-    if (f->result != NULL && f->result != f->known)
+    f->result = unless_outdated(f, what_stands(f, fact));
+    if (f->result != NULL && f->result == fact)
         keep(f, f->result);
     f->rung = RUNG_LANDED;
     step_later(f);
+}
+
+static void tell(const struct ladder_request *r, struct fact *fact)
+{
+    for (; r != NULL; r = r->next)
+        if (r->wish.known != NULL)
+            r->wish.known(r->arg, fact);
+}
+
+/* A tier knew the policy: memory has it from now on, and who waits need not wait for the network to
+ * know it. */
+static void spread(struct flight *f)
+{
+    facts_put(f->ladder->config.memory, f->known, clock_unix());
+    if (is_good_enough(&f->wish, f->known, clock_unix()))
+        return; /* that ends the flight */
+    tell(f->requests, f->known);
+    tell(f->later, f->known);
+}
+
+static void note_tier(struct flight *f)
+{
+    const struct policy *p = f->known->policy;
+
+    if (p != NULL)
+        trace_note(f->wish.trace, f->began, tier_of(f)->name,
+                   "policy %s, mode %s, fetched %lld s ago", p->id, policy_mode_name(p->mode),
+                   (long long)(clock_unix() - p->fetched_at));
 }
 
 static void from_tier(void *arg, struct fact *fact)
@@ -229,7 +292,12 @@ static void from_tier(void *arg, struct fact *fact)
     struct flight *f = arg;
 
     f->work = NULL;
-    learn(f, fact);
+    learn(f, look_into_memory(f)); /* another flight may have landed */
+    if (learn(f, fact)) {
+        note_tier(f);
+        if (fact_has_policy(f->known, clock_unix()))
+            spread(f);
+    }
     f->rung++;
     step_later(f);
 }
@@ -252,7 +320,7 @@ static void land(struct flight *f, struct fact *fact)
 
 static void climb_memory(struct flight *f)
 {
-    struct fact *known = facts_get(f->ladder->config.memory, f->wish.kind, f->name);
+    struct fact *known = look_into_memory(f);
 
     learn(f, known);
     if (is_good_enough(&f->wish, known, clock_unix()))
@@ -266,9 +334,18 @@ static bool landed(struct flight *f)
 {
     if (!is_good_enough(&f->wish, f->known, clock_unix()))
         return false;
-    facts_put(f->ladder->config.memory, f->known, clock_unix());
-    land(f, f->known);
+    f->result = unless_outdated(f, fact_ref(f->known));
+    if (f->result == f->known)
+        facts_put(f->ladder->config.memory, f->known, clock_unix());
+    f->rung = RUNG_LANDED;
     return true;
+}
+
+/* The own store has nothing newer than the policy that memory has: each one passes by here before
+ * it gets there. */
+static bool must_ask(const struct flight *f)
+{
+    return f->rung != RUNG_STORE || !fact_has_policy(f->known, clock_unix());
 }
 
 /* A tier that is asked but cannot begin is passed over. */
@@ -278,7 +355,8 @@ static void climb_tier(struct flight *f)
 
     if (landed(f))
         return;
-    if (t != NULL)
+    f->began = clock_ms();
+    if (t != NULL && must_ask(f))
         f->work = t->get(t->ctx, f->wish.kind, f->name, from_tier, f);
     if (f->work == NULL)
         f->rung++;
@@ -303,13 +381,14 @@ static void climb_network(struct flight *f)
         .name = f->name,
         .known = f->known,
         .past_cache = f->wish.past_cache,
+        .refresh = f->wish.refresh,
         .trace = f->wish.trace,
     };
 
     f->work = s->start(s->ctx, &q, from_network, f);
     if (f->work != NULL)
         return;
-    f->result = what_stands(f, NULL);
+    f->result = unless_outdated(f, what_stands(f, NULL));
     f->rung = RUNG_LANDED;
 }
 
@@ -348,6 +427,7 @@ static void start_again(struct flight *f)
 
 static void arrive(struct flight *f)
 {
+    f->rung = RUNG_OVER;
     release_claim(f);
     leave_table(f); /* who asks from a callback starts anew */
     while (f->requests != NULL) {
@@ -380,6 +460,7 @@ static void flight_step(void *arg)
             climb_network(f);
             break;
         case RUNG_LANDED:
+        case RUNG_OVER:
             break;
         }
     }
@@ -465,6 +546,16 @@ static bool join(struct ladder *l, const char *name, struct ladder_request *r)
     return true;
 }
 
+/* A refresh brings more than others wait for, and later: it is not in the table. */
+static bool fly_alone(struct ladder *l, const char *name, struct ladder_request *r)
+{
+    struct flight *f = flight_new(l, name, &r->wish);
+
+    if (f != NULL)
+        request_add(&f->requests, r);
+    return f != NULL;
+}
+
 struct ladder_request *ladder_obtain(struct ladder *l, const struct wish *wish, ladder_done done,
                                      void *arg)
 {
@@ -474,7 +565,7 @@ struct ladder_request *ladder_obtain(struct ladder *l, const struct wish *wish, 
         return NULL;
     *r = (struct ladder_request){.done = done, .arg = arg, .wish = *wish};
     trace_ref(r->wish.trace);
-    if (!join(l, wish->name, r)) {
+    if (wish->refresh ? !fly_alone(l, wish->name, r) : !join(l, wish->name, r)) {
         request_free(r);
         return NULL;
     }
@@ -489,6 +580,29 @@ void ladder_cancel(struct ladder_request *r)
     if (r->next != NULL)
         r->next->prev = r->prev;
     request_free(r);
+}
+
+static void begin_anew(struct flight *f)
+{
+    stop_work(f);
+    release_claim(f);
+    fact_unref(f->known);
+    fact_unref(f->result);
+    f->known = f->result = NULL;
+    f->rung = RUNG_MEMORY;
+    f->rounds = 0;
+    step_later(f);
+}
+
+/* Landed ones too: the answer that they are about to give is what is to be forgotten. */
+void ladder_forget(struct ladder *l, enum fact_kind kind, const char *name)
+{
+    facts_forget(l->config.memory, kind, name);
+    for (struct recency *r = l->all.newer; r != &l->all; r = r->newer) {
+        struct flight *f = OWNER_OF(r, struct flight, link);
+        if (f->rung != RUNG_OVER && f->wish.kind == kind && strcmp(f->name, name) == 0)
+            begin_anew(f);
+    }
 }
 
 struct fact *ladder_known(struct ladder *l, enum fact_kind kind, const char *name)

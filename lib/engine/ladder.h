@@ -3,6 +3,10 @@
  * in each
  *
  * One flight per fact at a time, however many want it. Engine's thread only. DESIGN section 2, 7.
+ *
+ * Whatever a tier or memory tells: a policy fetched in the future counts as fetched now and is
+ * asked about at once, and a policy fetched earlier never displaces one fetched later. The own
+ * store is asked only where memory knows no policy: it cannot know more.
  */
 #ifndef STS_LADDER_H
 #define STS_LADDER_H
@@ -16,6 +20,7 @@ struct question {
     const char *name;         /* domain or host; valid until the answer */
     const struct fact *known; /* what is known already, fresh or not; NULL = nothing */
     bool past_cache;          /* ask past the resolver's cache */
+    bool refresh;             /* FACT_POLICY: as in struct wish */
     struct trace *trace;      /* may be NULL */
 };
 
@@ -47,11 +52,23 @@ void ladder_free(struct ladder *l);             /* flights are dropped without c
 
 struct wish {
     enum fact_kind kind;
-    const char *name;    /* copied */
-    bool past_cache;     /* not from memory, and the network past its cache */
-    bool not_failing;    /* host facts that did not pass are not good enough: ask again */
-    uint32_t margin;     /* s that the fact must stay fresh */
+    const char *name; /* copied */
+    bool past_cache;  /* not from memory, and the network past its cache */
+    bool not_failing; /* host facts that did not pass are not good enough: ask again */
+    uint32_t margin;  /* s that the fact must stay fresh */
+    /*
+     * FACT_POLICY, without mail: fetch the policy again, whatever memory has, though its id be the
+     * same (R67, R68) and, where a policy is known, whatever became of its TXT record (R69). Such a
+     * flight is joined by nobody and does not count as use.
+     */
+    bool refresh;
     struct trace *trace; /* may be NULL */
+    /*
+     * A policy that a tier knows but that is to be asked about: told while the flight goes on, each
+     * time that there is a newer one (memory has it then); FACT is borrowed; the callee must not
+     * cancel the request. May be NULL.
+     */
+    void (*known)(void *arg, struct fact *fact);
 };
 
 /* FACT is borrowed; NULL only when out of memory. */
@@ -65,6 +82,9 @@ struct ladder_request *ladder_obtain(struct ladder *l, const struct wish *wish, 
 /* Do not call; the flight goes on, and what it finds is kept. NULL is fine; not after the callback
  * came. */
 void ladder_cancel(struct ladder_request *r);
+
+/* Memory forgets it, and a flight under way begins anew, as if nothing had been known. */
+void ladder_forget(struct ladder *l, enum fact_kind kind, const char *name);
 
 /* What memory knows of it, fresh or not; borrowed; NULL = nothing. */
 struct fact *ladder_known(struct ladder *l, enum fact_kind kind, const char *name);

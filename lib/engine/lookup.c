@@ -1,76 +1,20 @@
-#include "engine/lookup.h"
+#include "engine/lookupparts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    LAST_CALL_AT = 97 /* per cent of decision_timeout */,
-    LIFE_MIN = 30,
-    LIFE_MAX = 3600,
-    RENEWAL_MARGIN = RENEW_BEFORE + 30
-};
+enum { LAST_CALL_AT = 97 /* per cent of decision_timeout */ };
 
-/* One MX host's facts, asked for. */
-struct host_request {
-    struct lookup *lookup;
-    struct ladder_request *request;
-    struct fact *fact; /* once known */
-};
-
-struct lookup {
-    const struct lookup_context *context;
-    struct settings *settings;
-    unsigned epoch; /* of the context, at the start */
-    struct lookup_request request;
-    struct task step, end;
-    struct timer hurry, last_call;
-    int64_t began; /* clock_ms */
-    bool hurried;  /* time is short: a policy known from before will do until the new one is here */
-    bool late;     /* time is over: who waits is told what is known, be it little */
-
-    struct ladder_request *policy_request;
-    struct fact *policy;     /* what the ladder brought */
-    struct fact *old_policy; /* what was known before; may be NULL */
-    bool id_checked;         /* its id was asked for past all caches */
-    bool id_changed; /* ... and is a new one: failing host facts are not believed (RFC 8461 5.1) */
-
-    struct dns_query *mx_query;
-    struct mx_set *mx;
-    int64_t mx_began;
-
-    struct judged_host *host; /* set up when policy and MX set are known */
-    struct host_request *host_request;
-    size_t host_count;
-
-    bool ended;
-    struct decision *decision; /* the end's; NULL: out of memory */
-    char domain[];
-};
-
-static void step_later(struct lookup *l)
+void lookup_step_later(struct lookup *l)
 {
     loop_defer(l->context->loop, &l->step);
 }
 
-/* Nothing more is asked or judged; the end is told from the loop's next turn. */
-static void end(struct lookup *l)
+void lookup_finish(struct lookup *l)
 {
     l->ended = true;
     loop_defer(l->context->loop, &l->end);
-}
-
-static void drop_hosts(struct lookup *l)
-{
-    for (size_t i = 0; i < l->host_count; i++) {
-        ladder_cancel(l->host_request[i].request);
-        fact_unref(l->host_request[i].fact);
-    }
-    free(l->host);
-    free(l->host_request);
-    l->host = NULL;
-    l->host_request = NULL;
-    l->host_count = 0;
 }
 
 static void lookup_free(struct lookup *l)
@@ -81,7 +25,7 @@ static void lookup_free(struct lookup *l)
     timer_stop(&l->last_call);
     ladder_cancel(l->policy_request);
     dns_cancel(l->mx_query);
-    drop_hosts(l);
+    lookup_drop_hosts(l);
     fact_unref(l->policy);
     fact_unref(l->old_policy);
     free(l->mx);
@@ -103,8 +47,7 @@ static const struct policy *override_of(const struct lookup *l)
     return settings_override(l->settings, l->domain);
 }
 
-/* The policy to go by now; NULL = none, or not known yet. */
-static const struct policy *policy_in_force(const struct lookup *l)
+const struct policy *lookup_policy_in_force(const struct lookup *l)
 {
     if (override_of(l) != NULL)
         return override_of(l);
@@ -114,7 +57,7 @@ static const struct policy *policy_in_force(const struct lookup *l)
                                                                       : NULL;
 }
 
-static bool policy_is_settled(const struct lookup *l)
+bool lookup_policy_is_settled(const struct lookup *l)
 {
     return override_of(l) != NULL || l->policy != NULL;
 }
@@ -133,9 +76,16 @@ static enum discovery discovery_of(const struct lookup *l, const struct policy *
     return l->policy == NULL ? DISCOVERY_PENDING : by_state[l->policy->state];
 }
 
-static struct known known_of(const struct lookup *l)
+/* A failed fetch concerns a policy; where there is none its pause is all that is left of it (R37).
+ */
+static bool tells_of_failure(const struct lookup *l)
 {
-    const struct policy *policy = policy_in_force(l);
+    return l->policy != NULL && l->policy->state != FACT_ABSENT;
+}
+
+struct known lookup_known(const struct lookup *l)
+{
+    const struct policy *policy = lookup_policy_in_force(l);
 
     return (struct known){
         .domain = l->domain,
@@ -144,7 +94,7 @@ static struct known known_of(const struct lookup *l)
                   : policy != NULL       ? SOURCE_STS
                                          : SOURCE_NONE,
         .policy = policy,
-        .sts_failure = l->policy != NULL ? l->policy->failure : RESULT_SUCCESS,
+        .sts_failure = tells_of_failure(l) ? l->policy->failure : RESULT_SUCCESS,
         .sts_failure_reason =
             l->policy != NULL && l->policy->reason[0] != '\0' ? l->policy->reason : NULL,
         .mx = l->mx,
@@ -180,6 +130,33 @@ static struct fact *policy_of_last_resort(const struct lookup *l)
     return f;
 }
 
+/* An enforce policy known from before is gone by when the answer would come too late otherwise. */
+void lookup_hurry_in_time(struct lookup *l)
+{
+    timer_start_at(&l->hurry, l->began + l->settings->decision_timeout_ms * 3 / 4);
+}
+
+/* A policy of testing or none known from before lets mail pass without waiting (DESIGN section 5).
+ */
+static void use_old_policy(struct lookup *l, struct fact *known)
+{
+    if (l->old_policy != NULL || !fact_has_policy(known, clock_unix()))
+        return;
+    l->old_policy = fact_ref(known);
+    l->hurried = known->policy->mode != POLICY_ENFORCE;
+    if (!l->hurried)
+        lookup_hurry_in_time(l);
+}
+
+/* A tier knew one that memory did not: after a restart the store is what was known before. */
+static void policy_told(void *arg, struct fact *fact)
+{
+    struct lookup *l = arg;
+
+    use_old_policy(l, fact);
+    lookup_step_later(l);
+}
+
 /* Has an enforce policy come where there was none, or one that let everything pass? */
 static bool is_enforced_now(const struct lookup *l)
 {
@@ -207,15 +184,15 @@ static void policy_arrived(void *arg, struct fact *fact)
     if (l->policy == NULL)
         l->policy = policy_of_last_resort(l);
     if (l->policy == NULL) {
-        end(l);
+        lookup_finish(l);
         return;
     }
     l->id_changed = l->id_checked && has_new_id(l);
     if (!l->ended && is_enforced_now(l))
         forget_leniency(l);
     if (!l->ended)
-        drop_hosts(l); /* they may have been judged by another policy */
-    step_later(l);
+        lookup_drop_hosts(l); /* they may have been judged by another policy */
+    lookup_step_later(l);
 }
 
 static void want_policy(struct lookup *l)
@@ -226,9 +203,10 @@ static void want_policy(struct lookup *l)
         .past_cache = l->id_checked,
         .margin = l->request.renewal ? RENEWAL_MARGIN : 0,
         .trace = l->request.trace,
+        .known = policy_told,
     };
 
-    if (policy_is_settled(l) || l->policy_request != NULL)
+    if (lookup_policy_is_settled(l) || l->policy_request != NULL)
         return;
     l->policy_request = ladder_obtain(l->context->ladder, &wish, policy_arrived, l);
     if (l->policy_request == NULL)
@@ -252,9 +230,9 @@ static void mx_arrived(void *arg, struct dns_answer *answer)
                answer->secure ? ", secure" : "", answer->why[0] != '\0' ? ": " : "", answer->why);
     dns_answer_free(answer);
     if (l->mx == NULL)
-        end(l);
+        lookup_finish(l);
     else
-        step_later(l);
+        lookup_step_later(l);
 }
 
 static void want_mx(struct lookup *l)
@@ -265,267 +243,16 @@ static void want_mx(struct lookup *l)
     l->mx_query =
         dns_ask(l->context->dns, l->domain, DNS_TYPE_MX, DNS_USE_CACHE, INT64_MAX, mx_arrived, l);
     if (l->mx_query == NULL)
-        end(l);
-}
-
-/* --- the hosts --- */
-
-static void host_arrived(void *arg, struct fact *fact)
-{
-    struct host_request *r = arg;
-    struct lookup *l = r->lookup;
-    struct judged_host *h = &l->host[r - l->host_request];
-
-    r->request = NULL;
-    r->fact = fact_ref(fact);
-    if (fact == NULL) {
-        h->verdict.verdict = VERDICT_UNKNOWN;
-    } else {
-        h->facts = r->fact->host;
-        verdict_from_facts(h->facts, &h->verdict);
-    }
-    step_later(l);
-}
-
-static void ask_host(struct lookup *l, size_t i)
-{
-    struct host_request *r = &l->host_request[i];
-    const struct wish wish = {
-        .kind = FACT_HOST,
-        .name = l->host[i].mx.name,
-        .not_failing = l->id_changed,
-        .margin = l->request.renewal ? RENEWAL_MARGIN : 0,
-        .trace = l->request.trace,
-    };
-
-    r->request = ladder_obtain(l->context->ladder, &wish, host_arrived, r);
-    if (r->request == NULL)
-        l->host[i].verdict.verdict = VERDICT_UNKNOWN;
-}
-
-/*
- * Is HOST this host itself (R95)? Under an enforce policy only if that allows it: else a forged MX
- * record with our name would switch the policy off.
- */
-static bool is_ourselves(const struct lookup *l, const struct policy *policy, const char *host)
-{
-    if (!settings_is_own_name(l->settings, host))
-        return false;
-    return policy == NULL || policy->mode != POLICY_ENFORCE || policy_allows(policy, host);
-}
-
-/* Is there anything to ask about host I? What can be said without a probe is said at once. */
-static bool needs_probe(const struct lookup *l, const struct policy *policy, struct judged_host *h)
-{
-    if (is_ourselves(l, policy, h->mx.name)) {
-        h->verdict.verdict = VERDICT_SELF;
-        return false;
-    }
-    h->verdict.verdict = VERDICT_NOT_PROBED;
-    if (policy == NULL || policy->mode == POLICY_NONE)
-        return false;
-    if (h->mx.valid && policy_allows(policy, h->mx.name))
-        return true;
-    verdict_not_in_policy(&h->verdict);
-    return false;
-}
-
-/* Is host I no better than this host itself, by its own names? It will not matter then (R95). */
-static bool is_behind_us(const struct lookup *l, const struct policy *policy, size_t i)
-{
-    for (size_t n = 0; n < l->mx->count && l->mx->host[n].preference <= l->mx->host[i].preference;
-         n++)
-        if (is_ourselves(l, policy, l->mx->host[n].name))
-            return true;
-    return false;
-}
-
-static void ask_hosts(struct lookup *l)
-{
-    const struct policy *policy = policy_in_force(l);
-    size_t probes = 0;
-
-    for (size_t i = 0; i < l->host_count; i++) {
-        struct judged_host *h = &l->host[i];
-        h->mx = l->mx->host[i];
-        l->host_request[i].lookup = l;
-        if (!needs_probe(l, policy, h) || probes == l->settings->max_hosts ||
-            is_behind_us(l, policy, i))
-            continue;
-        h->verdict.verdict = VERDICT_PENDING;
-        ask_host(l, i);
-        probes++;
-    }
-}
-
-static void want_hosts(struct lookup *l)
-{
-    bool may_judge = policy_is_settled(l) || policy_in_force(l) != NULL;
-
-    if (l->host != NULL || l->mx == NULL || l->mx->count == 0 || !may_judge)
-        return;
-    l->host = calloc(l->mx->count, sizeof *l->host);
-    l->host_request = calloc(l->mx->count, sizeof *l->host_request);
-    if (l->host == NULL || l->host_request == NULL) {
-        drop_hosts(l);
-        end(l);
-        return;
-    }
-    l->host_count = l->mx->count;
-    ask_hosts(l);
-}
-
-static bool hosts_are_pending(const struct lookup *l)
-{
-    for (size_t i = 0; i < l->host_count; i++)
-        if (l->host[i].verdict.verdict == VERDICT_PENDING)
-            return true;
-    return false;
-}
-
-/* --- the decision --- */
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Least of its parts, 30 s to 1 h; but a policy is never used beyond its end (DESIGN section 7). */
-static struct decision_term term_of(const struct lookup *l, const struct decision *d, int64_t now)
-{
-    int64_t life = least(d->life, LIFE_MAX);
-    const struct policy *p = policy_in_force(l);
-    struct decision_term t = {.checked_at = decisions_checked_at(l->context->memory, l->domain)};
-
-    if (l->policy != NULL && policy_in_force(l) == l->policy->policy)
-        life = least(life, l->policy->fresh_until - now);
-    if (life < LIFE_MIN)
-        life = LIFE_MIN; /* a TTL is not everything; the rest is */
-    for (size_t i = 0; i < l->host_count; i++)
-        if (l->host_request[i].fact != NULL)
-            life = least(life, l->host_request[i].fact->fresh_until - now);
-    if (p != NULL)
-        life = least(life, policy_expires_at(p) - now);
-    t.fresh_until = now + life;
-    t.usable_until = t.fresh_until;
-    if (p != NULL && p->mode != POLICY_ENFORCE)
-        t.usable_until = policy_expires_at(p);
-    else if (d->action == ACTION_ACCEPT && l->policy != NULL && l->policy->state == FACT_FAILED)
-        t.usable_until =
-            l->policy->usable_until > t.fresh_until ? l->policy->usable_until : t.fresh_until;
-    if (l->id_checked)
-        t.checked_at = now;
-    return t;
+        lookup_finish(l);
 }
 
 static void lookup_end(void *arg)
 {
     struct lookup *l = arg;
-    struct known known = known_of(l);
+    struct known known = lookup_known(l);
 
     l->request.done(l->request.arg, l->decision, l->decision != NULL ? &known : NULL);
     lookup_free(l);
-}
-
-/* D's reference becomes the look-up's. Rules may have changed meanwhile: then it is not worth
- * remembering. */
-static void finish(struct lookup *l, struct decision *d)
-{
-    int64_t now = clock_unix();
-    struct decision_term term = term_of(l, d, now);
-
-    if (l->epoch == l->context->epoch)
-        decisions_put(l->context->memory, d, &term, now);
-    l->decision = d;
-    end(l);
-}
-
-/*
- * Was the id asked for just now, of the network (R104)? The TXT query of the look-up itself will
- * do, but it does not count as the one check in CHECK_EVERY s: who mends his domain after the first
- * deferral gets the next mail at once.
- */
-static bool id_is_current(const struct lookup *l, int64_t now)
-{
-    const struct fact *f = l->policy;
-
-    if (l->id_checked || (!f->from_cache && now - f->asked_at < CHECK_EVERY))
-        return true;
-    return now - decisions_checked_at(l->context->memory, l->domain) < CHECK_EVERY;
-}
-
-/* An enforce policy known from before is gone by when the answer would come too late otherwise. */
-static void hurry_in_time(struct lookup *l)
-{
-    timer_start_at(&l->hurry, l->began + l->settings->decision_timeout_ms * 3 / 4);
-}
-
-/* Before a deferral: is this still the domain's policy (RFC 8461 5.1)? */
-static void check_id(struct lookup *l)
-{
-    l->id_checked = true;
-    if (!l->hurried)
-        hurry_in_time(l);
-    fact_unref(l->old_policy);
-    l->old_policy = l->policy;
-    l->policy = NULL;
-    step_later(l);
-}
-
-static bool must_check_id(const struct lookup *l, const struct decision *d)
-{
-    return d->action == ACTION_DEFER && d->policy_based && l->policy != NULL &&
-           !id_is_current(l, clock_unix());
-}
-
-static bool must_wait_for_more(const struct lookup *l, const struct decision *d)
-{
-    if (!d->complete || !policy_is_settled(l))
-        return true;
-    return l->request.trace != NULL && (l->mx == NULL || hosts_are_pending(l));
-}
-
-/*
- * The callers' time is over and the hosts of an enforce domain are not judged: that is less than
- * on_timeout = "accept" means by nothing known, and on_unknown says what is to be done with it.
- */
-static void tell_late(struct lookup *l)
-{
-    const struct policy *p = policy_in_force(l);
-    struct decision *d;
-
-    if (!l->late || p == NULL || p->mode != POLICY_ENFORCE || l->settings->rules.accept_unknown ||
-        l->request.early == NULL)
-        return;
-    d = decision_still_looking(l->domain);
-    if (d != NULL) {
-        d->source = known_of(l).source;
-        d->mode = POLICY_ENFORCE;
-        l->request.early(l->request.arg, d);
-    }
-    decision_unref(d);
-}
-
-static void judge(struct lookup *l)
-{
-    struct known known = known_of(l);
-    struct decision *d = decide(&known, &l->settings->rules, clock_unix());
-
-    if (d == NULL) {
-        end(l);
-    } else if (d->action == ACTION_UNDECIDED) {
-        decision_unref(d);
-        tell_late(l);
-    } else if (must_wait_for_more(l, d)) {
-        if (l->request.early != NULL)
-            l->request.early(l->request.arg, d);
-        decision_unref(d);
-    } else if (must_check_id(l, d)) {
-        decision_unref(d);
-        check_id(l);
-    } else {
-        finish(l, d);
-    }
 }
 
 static void lookup_step(void *arg)
@@ -537,9 +264,9 @@ static void lookup_step(void *arg)
     if (!l->ended)
         want_mx(l);
     if (!l->ended)
-        want_hosts(l);
+        lookup_want_hosts(l);
     if (!l->ended)
-        judge(l);
+        lookup_judge(l);
 }
 
 /* What was known of a slow domain is better than nothing at the callers' deadline. */
@@ -548,7 +275,7 @@ static void hurry_up(void *arg)
     struct lookup *l = arg;
 
     l->hurried = true;
-    step_later(l);
+    lookup_step_later(l);
 }
 
 /* Callers wait a little longer, so that they hear it. */
@@ -557,21 +284,7 @@ static void call_last(void *arg)
     struct lookup *l = arg;
 
     l->late = true;
-    step_later(l);
-}
-
-/* A policy of testing or none known from before lets mail pass without waiting (DESIGN section 5).
- */
-static void use_old_policy(struct lookup *l)
-{
-    struct fact *known = ladder_known(l->context->ladder, FACT_POLICY, l->domain);
-
-    if (!fact_has_policy(known, clock_unix()))
-        return;
-    l->old_policy = fact_ref(known);
-    l->hurried = known->policy->mode != POLICY_ENFORCE;
-    if (!l->hurried)
-        hurry_in_time(l);
+    lookup_step_later(l);
 }
 
 struct lookup *lookup_start(const struct lookup_context *context,
@@ -596,7 +309,7 @@ struct lookup *lookup_start(const struct lookup_context *context,
     timer_init(&l->hurry, context->loop, hurry_up, l);
     timer_init(&l->last_call, context->loop, call_last, l);
     timer_start_at(&l->last_call, l->began + l->settings->decision_timeout_ms * LAST_CALL_AT / 100);
-    use_old_policy(l);
-    step_later(l);
+    use_old_policy(l, ladder_known(context->ladder, FACT_POLICY, l->domain));
+    lookup_step_later(l);
     return l;
 }

@@ -14,10 +14,10 @@ struct work {
     struct trace *trace;
     source_done done;
     void *arg;
-    bool past_cache;
+    bool past_cache, refresh;
     int64_t began; /* of the step under way, clock_ms */
     int64_t txt_life;
-    char id[STS_ID_SIZE]; /* of the record found */
+    char id[STS_ID_SIZE]; /* of the record found, or of the known policy where there is none */
 };
 
 static void work_free(struct work *w)
@@ -68,6 +68,14 @@ static void found(struct work *w, struct policy *p, int64_t life)
     f->fresh_until = least(clock_unix() + life, f->usable_until);
 }
 
+/* The known policy stays in force, and with it what has happened since it was fetched. */
+static void found_known(struct work *w, int64_t life)
+{
+    found(w, w->known->policy, life);
+    if (w->fact->tried_at == 0)
+        w->fact->tried_at = w->known->tried_at;
+}
+
 /*
  * Nothing new could be had. An unexpired policy stays in force, whatever DNS or the policy host say
  * (R14, R39); otherwise the fact has STATE for LIFE s, and stands for REMEMBER s where asking again
@@ -76,18 +84,12 @@ static void found(struct work *w, struct policy *p, int64_t life)
 static void fall_back(struct work *w, enum fact_state state, int64_t life, int64_t remember)
 {
     if (fact_has_policy(w->known, clock_unix())) {
-        found(w, w->known->policy, life);
+        found_known(w, life);
         return;
     }
     w->fact->state = state;
     w->fact->fresh_until = clock_unix() + life;
     w->fact->usable_until = clock_unix() + (remember > life ? remember : life);
-}
-
-static void no_record(struct work *w, const char *why, uint32_t ttl)
-{
-    snprintf(w->fact->reason, sizeof w->fact->reason, "%s", why);
-    fall_back(w, FACT_ABSENT, clamp(ttl, ABSENT_TTL_MIN, ABSENT_TTL_MAX), 0);
 }
 
 /* The fetch of the id failed (R37, R38, R39); the failure is part of the fact. */
@@ -96,7 +98,8 @@ static void fetch_failed(struct work *w, enum result_type failure, const char *r
     struct fact *f = w->fact;
 
     f->failure = failure;
-    f->retry_at = clock_unix() + w->net->retry_after;
+    f->tried_at = clock_unix();
+    f->retry_at = f->tried_at + w->net->retry_after;
     memcpy(f->failed_id, w->id, sizeof f->failed_id);
     snprintf(f->reason, sizeof f->reason, "%s", reason);
     fall_back(w, FACT_FAILED, least(w->txt_life, w->net->retry_after), FAILED_BEFORE);
@@ -180,6 +183,51 @@ static void still_failed(struct work *w)
 }
 
 /*
+ * A refresh with nothing to be had from the TXT record (R69): the domain may have taken it away
+ * because it is done with MTA-STS, but so may an attacker, and a policy host that answers with the
+ * policy says which. Not where nothing is known (R40), nor for a policy of none whose record is
+ * PROVEN not to be there: it is left to expire (R72). Has the fetch begun?
+ */
+static bool fetch_regardless(struct work *w, bool proven, int64_t life)
+{
+    const struct fact *k = w->known;
+
+    if (!w->refresh || !fact_has_policy(k, clock_unix()) ||
+        (proven && k->policy->mode == POLICY_NONE))
+        return false;
+    memcpy(w->id, k->policy->id, sizeof w->id);
+    w->txt_life = life;
+    fetch_policy(w);
+    return true;
+}
+
+/* Proven: there is no record, or none that is valid. */
+static void no_record(struct work *w, const char *why, uint32_t ttl)
+{
+    int64_t life = clamp(ttl, ABSENT_TTL_MIN, ABSENT_TTL_MAX);
+
+    if (fetch_regardless(w, true, life))
+        return;
+    if (has_failed_lately(w->known)) /* nor does a record that comes and goes end the pause (R37) */
+        copy_failure(w->fact, w->known);
+    snprintf(w->fact->reason, sizeof w->fact->reason, "%s", why);
+    fall_back(w, FACT_ABSENT, life, 0);
+    finish(w);
+}
+
+/* DNS does not tell, or cannot be asked. */
+static void no_answer(struct work *w, enum fact_state state, const char *why, int64_t remember)
+{
+    if (fetch_regardless(w, false, TROUBLE_TTL))
+        return;
+    if (has_failed_lately(w->known)) /* trouble with DNS does not end the pause (R37) */
+        copy_failure(w->fact, w->known);
+    snprintf(w->fact->reason, sizeof w->fact->reason, "%s", why);
+    fall_back(w, state, TROUBLE_TTL, remember);
+    finish(w);
+}
+
+/*
  * An answer past the cache can be newer than what the resolver goes on handing out until its TTL
  * ends. Remember which id it has replaced; a cached answer that still shows that id is asked again,
  * so that the two do not take turns.
@@ -217,8 +265,12 @@ static void record_found(struct work *w, uint32_t ttl)
         return;
     }
     note_superseded(w);
+    if (w->refresh) { /* whatever the id; and who refreshes has pauses of his own (R67, R68) */
+        fetch_policy(w);
+        return;
+    }
     if (fact_has_policy(w->known, clock_unix()) && strcmp(w->known->policy->id, w->id) == 0) {
-        found(w, w->known->policy, w->txt_life);
+        found_known(w, w->txt_life);
         finish(w);
         return;
     }
@@ -240,7 +292,6 @@ static void read_records(struct work *w, const struct dns_answer *a)
     }
     trace_note(w->trace, w->began, "MTA-STS record", "none: %s", why);
     no_record(w, why, a->ttl);
-    finish(w);
 }
 
 static void txt_trouble(struct work *w, const struct dns_answer *a)
@@ -248,12 +299,7 @@ static void txt_trouble(struct work *w, const struct dns_answer *a)
     enum fact_state state = a->status == DNS_BOGUS ? FACT_BOGUS : FACT_FAILED;
     int64_t remember = a->status == DNS_BOGUS ? 0 : FAILED_BEFORE;
 
-    if (has_failed_lately(w->known)) /* trouble with DNS does not end the pause (R37) */
-        copy_failure(w->fact, w->known);
-    snprintf(w->fact->reason, sizeof w->fact->reason, "%s",
-             a->why[0] != '\0' ? a->why : dns_status_name(a->status));
-    fall_back(w, state, TROUBLE_TTL, remember);
-    finish(w);
+    no_answer(w, state, a->why[0] != '\0' ? a->why : dns_status_name(a->status), remember);
 }
 
 static void txt_answered(void *arg, struct dns_answer *a)
@@ -273,7 +319,6 @@ static void txt_answered(void *arg, struct dns_answer *a)
     case DNS_NODATA:
     case DNS_NXDOMAIN:
         no_record(w, "no TXT record", a->ttl);
-        finish(w);
         break;
     case DNS_BOGUS:
     case DNS_FAILED:
@@ -292,16 +337,26 @@ static void ask_txt(struct work *w)
 
     if (len > DOMAIN_MAX) {
         no_record(w, "the name is too long for an MTA-STS record", ABSENT_TTL_MAX);
-        finish(w);
         return;
     }
     w->query = dns_ask(w->net->dns, name, DNS_TYPE_TXT,
                        w->past_cache ? DNS_PAST_CACHE : DNS_USE_CACHE, INT64_MAX, txt_answered, w);
-    if (w->query == NULL) {
-        snprintf(w->fact->reason, sizeof w->fact->reason, "out of memory");
-        fall_back(w, FACT_FAILED, TROUBLE_TTL, 0);
-        finish(w);
-    }
+    if (w->query == NULL)
+        no_answer(w, FACT_FAILED, "out of memory", 0);
+}
+
+/* What the new fact has of the known one, whatever becomes of it. A refresh is no use of the
+ * policy. */
+static void carry_on(struct work *w)
+{
+    const struct fact *k = w->known;
+
+    w->fact->asked_at = w->fact->used_at = clock_unix();
+    if (k == NULL)
+        return;
+    memcpy(w->fact->superseded_id, k->superseded_id, sizeof w->fact->superseded_id);
+    if (w->refresh && k->policy != NULL && k->used_at != 0)
+        w->fact->used_at = k->used_at;
 }
 
 static void *start(void *ctx, const struct question *q, source_done done, void *arg)
@@ -314,6 +369,7 @@ static void *start(void *ctx, const struct question *q, source_done done, void *
     w->done = done;
     w->arg = arg;
     w->past_cache = q->past_cache;
+    w->refresh = q->refresh;
     w->trace = trace_ref(q->trace);
     w->began = clock_ms();
     task_init(&w->end, work_end, w);
@@ -323,9 +379,7 @@ static void *start(void *ctx, const struct question *q, source_done done, void *
         work_free(w);
         return NULL;
     }
-    w->fact->asked_at = clock_unix();
-    if (w->known != NULL)
-        memcpy(w->fact->superseded_id, w->known->superseded_id, sizeof w->fact->superseded_id);
+    carry_on(w);
     ask_txt(w);
     return w;
 }

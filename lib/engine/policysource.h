@@ -3,6 +3,11 @@
  * new
  *
  * RFC 8461 3.1, 3.3, 5.1; CONFORMANCE groups A, B, D. Engine's thread only.
+ *
+ * A refresh (struct question) fetches whatever the id is, and where a policy is known whatever
+ * became of the record (R69). That is our choice: until it expires the policy host has the last
+ * word, not the DNS, which an attacker can silence. Only a policy of none whose record is gone is
+ * left alone.
  */
 #ifndef STS_POLICYSOURCE_H
 #define STS_POLICYSOURCE_H

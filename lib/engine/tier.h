@@ -6,6 +6,10 @@
  * on the engine's thread. Callbacks come from a later turn of the loop, exactly once, unless
  * `cancel` was called for them; a tier in trouble answers like an empty one (NULL,
  * CLAIM_UNAVAILABLE), and soon: it is never the ladder that pays for it.
+ *
+ * `put` is told every fact that came from the network and keeps what it is for: a failure
+ * (FACT_FAILED, FACT_BOGUS, a host that did not pass, `failure`, `tried_at`) is this node's own and
+ * never leaves it, and nothing without a policy displaces an unexpired one.
  */
 #ifndef STS_TIER_H
 #define STS_TIER_H

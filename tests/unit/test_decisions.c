@@ -200,6 +200,27 @@ static void a_newer_decision_takes_the_place(void **state)
     decisions_free(m);
 }
 
+/* What a policy that is forgotten, or has changed, was decided by. */
+static void one_domain_is_forgotten(void **state)
+{
+    static const enum action actions[] = {ACTION_ACCEPT, ACTION_DEFER};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct decisions *m = decisions_new(&(struct decisions_limits){10, 10});
+        put(m, "a.test", actions[i], SOURCE_STS, (struct decision_term){T0 + 60, T0 + 60, T0}, T0);
+        plain(m, "b.test", T0);
+        decisions_forget(m, "a.test");
+        decisions_forget(m, "never.test");
+        assert_null(decisions_get(m, "a.test", T0).decision);
+        assert_int_equal(decisions_checked_at(m, "a.test"), 0);
+        assert_int_equal(decisions_count(m), 1);
+        decisions_forget(m, "b.test");
+        assert_int_equal(decisions_count(m), 0);
+        decisions_free(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +230,7 @@ int main(void)
         cmocka_unit_test(plain_domains_do_not_push_out_requirements),
         cmocka_unit_test(the_least_used_goes_first),
         cmocka_unit_test(a_newer_decision_takes_the_place),
+        cmocka_unit_test(one_domain_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

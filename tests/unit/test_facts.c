@@ -333,6 +333,9 @@ static void copies_share_nothing_but_the_policy(void **state)
     f->retry_at = T0 + 300;
     f->asked_at = T0;
     f->from_cache = true;
+    f->used_at = T0 - 7;
+    f->tried_at = T0 - 8;
+    f->stored = true;
     struct fact *copy = fact_dup(f), *host_copy = fact_dup(h);
     struct policy *p = f->policy;
     fact_unref(f);
@@ -346,6 +349,9 @@ static void copies_share_nothing_but_the_policy(void **state)
     assert_int_equal(copy->retry_at, T0 + 300);
     assert_int_equal(copy->usable_until, T0 + 9);
     assert_true(copy->from_cache && copy->asked_at == T0 && copy->fresh_until == T0);
+    assert_int_equal(copy->used_at, T0 - 7);
+    assert_int_equal(copy->tried_at, T0 - 8);
+    assert_false(copy->stored); /* what its new owner makes of it is not what the store has */
     assert_true(host_fact_shows(host_copy, HOST_FAILS));
     fact_unref(copy);
     fact_unref(host_copy);
@@ -376,6 +382,237 @@ static void what_may_be_applied(void **state)
     fact_unref(NULL);
 }
 
+/* --- what the store has too --- */
+
+static bool put_stored(struct facts *m, const char *domain)
+{
+    struct fact *f = make_policy_fact(domain, make_policy("enforce", "*.test", "1", T0, 1000), T0);
+
+    f->stored = true;
+    return put(m, f, T0);
+}
+
+static bool is_known(struct facts *m, const char *domain)
+{
+    return facts_get(m, FACT_POLICY, domain) != NULL;
+}
+
+/* How many are in memory only. */
+static size_t unstored(struct facts *m)
+{
+    struct fact *out[2 * LIMIT];
+    size_t n = facts_unstored(m, out, 2 * LIMIT);
+
+    for (size_t i = 0; i < n; i++)
+        fact_unref(out[i]);
+    return n;
+}
+
+/* DESIGN section 7: what is dropped is in the store; what is nowhere else stays. */
+static void stored_policies_make_room(void **state)
+{
+    struct facts *m = facts_new(&limits);
+
+    (void)state;
+    for (int i = 0; i < LIMIT; i++)
+        assert_true(i % 2 == 0 ? put_stored(m, numbered("p", i))
+                               : put_policy(m, numbered("p", i), "1", 1000));
+    assert_int_equal(unstored(m), LIMIT / 2);
+    assert_true(is_known(m, "p0.test")); /* so p2 is the least used of the stored ones */
+    assert_true(put_policy(m, "new.test", "1", 1000));
+    assert_false(is_known(m, "p2.test"));
+    assert_true(put_stored(m, "stored.test"));
+    assert_false(is_known(m, "p4.test"));
+    assert_int_equal(facts_count(m), LIMIT);
+    for (int i = 0; i < LIMIT; i++) /* flooded */
+        put_policy(m, numbered("flood", i), "1", 1000);
+    assert_int_equal(facts_count(m), LIMIT);
+    assert_int_equal(unstored(m), LIMIT);
+    for (int i = 1; i < LIMIT; i += 2)
+        assert_true(is_known(m, numbered("p", i)));
+    assert_false(put_stored(m, "late.test")); /* a full class refuses those too */
+    facts_free(m);
+}
+
+/* Both kinds share the octets as they share the number. */
+static void stored_policies_give_their_octets(void **state)
+{
+    enum { AGE = 1000, N = 4 };
+    struct facts_limits narrow = limits;
+    struct fact *f;
+
+    (void)state;
+    narrow.policy_octets = N * text_len(0, AGE);
+    struct facts *m = facts_new(&narrow);
+    for (int i = 0; i < N; i++) {
+        f = long_policy(numbered("p", i), 0, AGE);
+        f->stored = i != 0;
+        assert_true(put(m, f, T0));
+    }
+    assert_true(put(m, long_policy("long.test", 50, AGE), T0)); /* takes the place of two */
+    assert_int_equal(facts_count(m), N - 1);
+    assert_true(is_known(m, "p0.test") && is_known(m, "p3.test"));
+    assert_false(is_known(m, "p1.test") || is_known(m, "p2.test"));
+    facts_free(m);
+}
+
+static void noted_as_stored(void **state)
+{
+    static const struct {
+        const char *why;
+        const char *domain, *id;
+        int64_t fetched_at;
+        size_t want_unstored;
+    } rows[] = {
+        {"this very fetch", "a.test", "1", T0, 0},
+        {"another fetch of the same id", "a.test", "1", T0 - 1, 1},
+        {"another id", "a.test", "2", T0, 1},
+        {"a domain that memory does not know", "b.test", "1", T0, 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct facts *m = facts_new(&limits);
+        struct fact *f = make_policy_fact(
+            rows[i].domain, make_policy("enforce", "*.test", rows[i].id, rows[i].fetched_at, 1000),
+            T0);
+        print_message("%s\n", rows[i].why);
+        assert_true(put_policy(m, "a.test", "1", 1000));
+        facts_note_stored(m, f);
+        facts_note_stored(m, f); /* twice is fine */
+        assert_int_equal(unstored(m), rows[i].want_unstored);
+        assert_int_equal(facts_count(m), 1);
+        fact_unref(f);
+        facts_free(m);
+    }
+}
+
+/* Asked about again, it is still the fetch that the store has; fetched again it is not. */
+static void stored_for_as_long_as_it_is_the_same_fetch(void **state)
+{
+    struct facts *m = facts_new(&limits);
+    struct fact *out[1];
+
+    (void)state;
+    assert_true(put_stored(m, "a.test"));
+    assert_true(put_policy(m, "a.test", "1", 1000));
+    assert_int_equal(unstored(m), 0);
+    assert_true(put_policy(m, "a.test", "2", 1000));
+    assert_int_equal(facts_unstored(m, out, 1), 1);
+    assert_string_equal(out[0]->policy->id, "2");
+    facts_note_stored(m, out[0]);
+    fact_unref(out[0]);
+    assert_int_equal(unstored(m), 0);
+    assert_true(put_failure(m, "a.test"));
+    assert_int_equal(facts_count(m), 1);
+    struct fact *failed = fact_ref(facts_get(m, FACT_POLICY, "a.test"));
+    facts_note_stored(m, failed); /* there is nothing to be stored of it */
+    fact_unref(failed);
+    assert_int_equal(unstored(m), 0);
+    for (int i = 0; i < 3; i++)
+        assert_true(put_policy(m, numbered("p", i), "1", 1000));
+    assert_int_equal(facts_unstored(m, out, 1), 1); /* no more than asked for */
+    fact_unref(out[0]);
+    facts_forget(m, FACT_POLICY, "p1.test");
+    assert_int_equal(unstored(m), 2);
+    facts_free(m);
+}
+
+/* R37: absence is kept for the pause that it carries, and among the failures. */
+static void absence_with_a_pause(void **state)
+{
+    static const struct {
+        const char *why;
+        enum result_type failure;
+        int64_t retry_in;
+        bool want_kept;
+    } rows[] = {
+        {"a running pause", RESULT_STS_WEBPKI_INVALID, 300, true},
+        {"one that is over", RESULT_STS_WEBPKI_INVALID, 0, false},
+        {"none", RESULT_SUCCESS, 300, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct facts *m = facts_new(&limits);
+        struct fact *f = make_policy_state("a.test", FACT_ABSENT, T0 + 60, T0 + 60);
+        print_message("%s\n", rows[i].why);
+        f->failure = rows[i].failure;
+        f->retry_at = T0 + rows[i].retry_in;
+        assert_true(put_failure(m, "a.test"));
+        assert_true(put(m, f, T0));
+        assert_int_equal(is_known(m, "a.test"), rows[i].want_kept);
+        fill_with_policies(m, 1000); /* no room of theirs is taken */
+        for (int n = 0; n < 3 * LIMIT; n++)
+            assert_true(put_failure(m, numbered("f", n)));
+        assert_false(is_known(m, "a.test"));
+        facts_free(m);
+    }
+}
+
+/* R65, R75: the newest wins. */
+static void which_is_better(void **state)
+{
+    enum { OLD = T0 - 10, NEW = T0 - 5 };
+    static const struct {
+        const char *why;
+        int64_t fetched_at, than; /* 0 = no policy */
+        uint32_t max_age, than_max_age;
+        bool want_better;
+    } rows[] = {
+        {"fetched later", NEW, OLD, 100, 100, true},
+        {"earlier", OLD, NEW, 100, 100, false},
+        {"later, and over at once", NEW, OLD, 0, 100, true},
+        {"earlier, where the later one is over", OLD, NEW, 100, 0, false},
+        {"a policy beside none", OLD, 0, 100, 0, true},
+        {"one that is over beside none", OLD, 0, 0, 0, false},
+        {"none beside a policy", 0, OLD, 0, 100, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fact *f[2];
+        for (int n = 0; n < 2; n++) {
+            int64_t at = n == 0 ? rows[i].fetched_at : rows[i].than;
+            uint32_t max_age = n == 0 ? rows[i].max_age : rows[i].than_max_age;
+            f[n] = at == 0 ? make_policy_state("a.test", FACT_FAILED, T0 + 60, T0 + 60)
+                           : make_policy_fact(
+                                 "a.test", make_policy("enforce", "*.test", "1", at, max_age), T0);
+        }
+        print_message("%s\n", rows[i].why);
+        assert_int_equal(fact_is_better(f[0], f[1], T0), rows[i].want_better);
+        assert_true(fact_is_better(f[0], NULL, T0));
+        fact_unref(f[0]);
+        fact_unref(f[1]);
+    }
+}
+
+static void without_future(void **state)
+{
+    struct fact *f =
+        make_policy_fact("a.test", make_policy("enforce", "*.test", "1", T0 + 100, 50), T0 + 130);
+    struct fact *same = fact_without_future(f, T0 + 100);
+
+    (void)state;
+    f->asked_at = f->used_at = f->tried_at = T0 + 90;
+    f->retry_at = T0 + 400;
+    f->stored = true;
+    assert_ptr_equal(same, f);
+    fact_unref(same);
+    struct fact *past = fact_without_future(f, T0);
+    assert_int_equal(f->policy->fetched_at, T0 + 100); /* others may hold it */
+    assert_int_equal(past->policy->fetched_at, T0);
+    assert_string_equal(past->policy->id, "1");
+    assert_int_equal(past->usable_until, T0 + 50);
+    assert_int_equal(past->fresh_until, 0);
+    assert_true(past->asked_at == T0 && past->used_at == T0 && past->tried_at == T0);
+    assert_int_equal(past->retry_at, 0);
+    assert_false(past->stored);
+    assert_null(fact_without_future(NULL, T0));
+    fact_unref(past);
+    fact_unref(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +630,13 @@ int main(void)
         cmocka_unit_test(putting_the_same_fact_again_is_fine),
         cmocka_unit_test(copies_share_nothing_but_the_policy),
         cmocka_unit_test(what_may_be_applied),
+        cmocka_unit_test(stored_policies_make_room),
+        cmocka_unit_test(stored_policies_give_their_octets),
+        cmocka_unit_test(noted_as_stored),
+        cmocka_unit_test(stored_for_as_long_as_it_is_the_same_fetch),
+        cmocka_unit_test(absence_with_a_pause),
+        cmocka_unit_test(which_is_better),
+        cmocka_unit_test(without_future),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

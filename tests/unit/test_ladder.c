@@ -52,7 +52,7 @@ struct fake {
     int others; /* so many claims are others' first */
     int starts, cancels;
     struct call *call[CALLS_MAX];
-    bool asked_past_cache; /* the last */
+    bool asked_past_cache, asked_to_refresh; /* the last */
     bool asked_with_known;
 };
 
@@ -202,6 +202,7 @@ static void *source_start(void *ctx, const struct question *q, source_done done,
 
     note(f->bed, 'n', 0);
     f->asked_past_cache = q->past_cache;
+    f->asked_to_refresh = q->refresh;
     f->asked_with_known = q->known != NULL;
     if (f->refuses)
         return NULL;
@@ -298,6 +299,8 @@ struct heard {
     struct ladder_request *request;
     int times;
     struct fact *fact;
+    int knowns;                    /* so often a policy was told before the end */
+    struct fact *known;            /* the last */
     void (*then)(struct heard *h); /* more to do, in the callback */
     struct heard *other;
 };
@@ -324,9 +327,21 @@ static void obtain(struct bed *b, struct heard *h, const struct wish *wish)
     assert_int_equal(h->times, 0);
 }
 
+static void hear_known(void *arg, struct fact *fact)
+{
+    struct heard *h = arg;
+
+    assert_false(h->bed->inside);
+    assert_int_equal(h->times, 0);
+    h->knowns++;
+    fact_unref(h->known);
+    h->known = fact_ref(fact);
+}
+
 static void heard_clear(struct heard *h)
 {
     fact_unref(h->fact);
+    fact_unref(h->known);
     *h = (struct heard){0};
 }
 
@@ -517,7 +532,7 @@ static void climbs_rung_by_rung(void **state)
          false,
          false,
          CLAIM_MINE,
-         "g1g2cnp1p2r",
+         "g2cnp1p2r",
          "net"},
         {"R104: past all caches",
          false,
@@ -529,9 +544,9 @@ static void climbs_rung_by_rung(void **state)
          false,
          true,
          CLAIM_MINE,
-         "g1g2cnp1p2r",
+         "g2cnp1p2r",
          "net"},
-        {"the store's is fetched later than memory's",
+        {"the own store is not asked where memory has a policy: it cannot know more",
          false,
          true,
          {"m", 9, STALE},
@@ -541,19 +556,55 @@ static void climbs_rung_by_rung(void **state)
          false,
          false,
          CLAIM_MINE,
-         "g1",
-         "s"},
-        {"an older one is not believed, however fresh",
+         "np1",
+         "net"},
+        {"R63: unless that has expired",
          false,
          true,
-         {"m", 8, STALE},
-         {"s", 9, FRESH},
+         {"m", 1000, STALE},
+         {"s", 8, FRESH},
          {0},
          false,
          false,
          false,
          CLAIM_MINE,
-         "g1np1",
+         "g1",
+         "s"},
+        {"the shared tier's is fetched later than memory's",
+         false,
+         false,
+         {"m", 9, STALE},
+         {0},
+         {"r", 8, FRESH},
+         false,
+         false,
+         false,
+         CLAIM_MINE,
+         "g2",
+         "r"},
+        {"an older one is not believed, however fresh",
+         false,
+         false,
+         {"m", 8, STALE},
+         {0},
+         {"r", 9, FRESH},
+         false,
+         false,
+         false,
+         CLAIM_MINE,
+         "g2cnp1p2r",
+         "net"},
+        {"R63, R75: nor one that is not over, where the newest is",
+         false,
+         false,
+         {0},
+         {"s", 1000, STALE},
+         {"r", 1001, FRESH},
+         false,
+         false,
+         false,
+         CLAIM_MINE,
+         "g1g2cnp1p2r",
          "net"},
         {"the newest successful fetch wins",
          false,
@@ -577,7 +628,7 @@ static void climbs_rung_by_rung(void **state)
          false,
          false,
          CLAIM_MINE,
-         "g1g2",
+         "g2",
          "m"},
     };
 
@@ -909,8 +960,8 @@ static void a_clock_set_back(void **state)
         bool want_new;
     } rows[] = {
         {.why = "a policy asked for just now", .want_log = ""},
-        {.why = "in the next second", .asked_in = 1, .want_log = "g1g2cnp1p2r", .want_new = true},
-        {.why = "next year", .asked_in = 31536000, .want_log = "g1g2cnp1p2r", .want_new = true},
+        {.why = "in the next second", .asked_in = 1, .want_log = "g2cnp1p2r", .want_new = true},
+        {.why = "next year", .asked_in = 31536000, .want_log = "g2cnp1p2r", .want_new = true},
         {.why = "from the store", .in_store = true, .want_log = "g1"},
         {.why = "from the store, in the future",
          .in_store = true,
@@ -926,7 +977,7 @@ static void a_clock_set_back(void **state)
         {.why = "R66: it stands where nothing better is to be had",
          .asked_in = 1,
          .no_memory = true,
-         .want_log = "g1g2cnr"},
+         .want_log = "g2cnr"},
     };
 
     (void)state;
@@ -1325,6 +1376,435 @@ static void a_trace_has_room_for_so_many_steps(void **state)
     trace_unref(t);
 }
 
+/* --- what a tier knows but must be asked about --- */
+
+/* A policy that must be asked about is told while the network is asked, and memory has it. */
+static void a_tier_tells_what_it_knows(void **state)
+{
+    enum { FRESH = 60, STALE = -1 };
+    static const struct {
+        const char *why;
+        struct place memory, store, shared;
+        int want_knowns;
+        const char *want_known; /* the last told; and what memory has meanwhile */
+    } rows[] = {
+        {"the store's, after a restart", {0}, {"s", 5, STALE}, {0}, 1, "s"},
+        {"the shared tier's", {0}, {0}, {"r", 5, STALE}, 1, "r"},
+        {"a newer one after it", {0}, {"s", 6, STALE}, {"r", 5, STALE}, 2, "r"},
+        {"not an older one", {0}, {"s", 5, STALE}, {"r", 6, STALE}, 1, "s"},
+        {"newer than memory's", {"m", 6, STALE}, {0}, {"r", 5, STALE}, 1, "r"},
+        {"memory's own is known already", {"m", 6, STALE}, {"s", 5, STALE}, {0}, 0, "m"},
+        {"R63: not one that has expired", {0}, {"s", 1000, STALE}, {0}, 0, NULL},
+        {"nothing", {0}, {0}, {0}, 0, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bed b;
+        struct heard h = {0}, mute = {0}, late = {0};
+        struct wish wish = any_policy;
+        print_message("%s\n", rows[i].why);
+        bed_new(&b, true, true);
+        if (rows[i].memory.id != NULL)
+            remember(&b, policy_at(&rows[i].memory));
+        have(&b.store, policy_at(&rows[i].store));
+        have(&b.shared, policy_at(&rows[i].shared));
+        have(&b.policy_source, policy("net", 0, 60));
+        b.policy_source.holds = true;
+        wish.known = hear_known;
+        obtain(&b, &h, &wish);
+        obtain(&b, &mute, &any_policy);
+        turns(&b);
+        const struct fact *known = ladder_known(b.ladder, FACT_POLICY, "d.test");
+        assert_int_equal(known != NULL, rows[i].want_known != NULL);
+        if (known != NULL)
+            assert_string_equal(known->policy->id, rows[i].want_known);
+        obtain(&b, &late, &wish); /* finds it in memory */
+        turns(&b);
+        assert_int_equal(h.knowns, rows[i].want_knowns);
+        if (h.known != NULL)
+            assert_string_equal(h.known->policy->id, rows[i].want_known);
+        assert_int_equal(late.knowns + h.times, 0);
+        let_go(&b.policy_source);
+        settle(&b);
+        assert_int_equal(h.knowns, rows[i].want_knowns);
+        assert_int_equal(h.times + mute.times + late.times, 3);
+        assert_string_equal(h.fact->policy->id, "net");
+        heard_clear(&h);
+        heard_clear(&mute);
+        heard_clear(&late);
+        bed_free(&b);
+    }
+}
+
+/* Who waits for the flight after this one is told as well; who gets it as the answer is not. */
+static void who_is_told(void **state)
+{
+    struct bed b;
+    struct heard first = {0}, later = {0};
+    struct wish wish = any_policy, past = any_policy;
+    struct trace *t = trace_new();
+
+    (void)state;
+    wish.known = past.known = hear_known;
+    wish.trace = t;
+    past.past_cache = true;
+    bed_new(&b, true, false);
+    have(&b.store, policy("s", 5, 60));
+    have(&b.policy_source, policy("net", 0, 60));
+    b.store.holds = true;
+    obtain(&b, &first, &wish);
+    turns(&b);
+    obtain(&b, &later, &past);
+    let_go(&b.store);
+    settle(&b);
+    assert_string_equal(first.fact->policy->id, "s");
+    assert_int_equal(first.knowns + later.knowns, 0);
+    assert_string_equal(t->step[0].name, "fake");
+    assert_string_equal(t->step[0].detail, "policy s, mode enforce, fetched 5 s ago");
+    heard_clear(&first);
+    heard_clear(&later);
+    bed_free(&b);
+    trace_unref(t);
+
+    wish.trace = NULL;
+    bed_new(&b, true, false);
+    have(&b.store, policy("s", 5, -1));
+    have(&b.policy_source, policy("net", 0, 60));
+    b.store.holds = true;
+    obtain(&b, &first, &wish);
+    turns(&b);
+    obtain(&b, &later, &past);
+    let_go(&b.store);
+    settle(&b);
+    assert_int_equal(first.knowns, 1);
+    assert_int_equal(later.knowns, 1);
+    heard_clear(&first);
+    heard_clear(&later);
+    bed_free(&b);
+}
+
+/* --- refresh --- */
+
+static const struct wish refresh = {.kind = FACT_POLICY, .name = "d.test", .refresh = true};
+
+/* R67, R68: the network is asked always, whoever knows what. */
+static void a_refresh_asks_the_network(void **state)
+{
+    enum { FRESH = 600 };
+    static const struct {
+        const char *why;
+        struct place memory, store, shared;
+        int others;
+        const char *want_log;
+    } rows[] = {
+        {"nothing known", {0}, {0}, {0}, 0, "g1g2cnp1p2r"},
+        {"fresh in memory", {"m", 5, FRESH}, {0}, {0}, 0, "g2cnp1p2r"},
+        {"fresh in the store", {0}, {"s", 5, FRESH}, {0}, 0, "g1g2cnp1p2r"},
+        {"fresh in the shared tier", {0}, {0}, {"r", 5, FRESH}, 0, "g1g2cnp1p2r"},
+        {"another node asks", {0}, {0}, {"r", 5, FRESH}, 1000, "g1g2cg2cg2cnp1p2"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bed b;
+        struct heard h = {0};
+        print_message("%s\n", rows[i].why);
+        bed_new(&b, true, true);
+        if (rows[i].memory.id != NULL)
+            remember(&b, policy_at(&rows[i].memory));
+        have(&b.store, policy_at(&rows[i].store));
+        have(&b.shared, policy_at(&rows[i].shared));
+        have(&b.policy_source, policy("net", 0, 60));
+        b.shared.claim = CLAIM_MINE;
+        b.shared.others = rows[i].others;
+        obtain(&b, &h, &refresh);
+        settle(&b);
+        assert_int_equal(h.times, 1);
+        assert_string_equal(b.log, rows[i].want_log);
+        assert_string_equal(h.fact->policy->id, "net");
+        assert_true(b.policy_source.asked_to_refresh);
+        assert_false(b.policy_source.asked_past_cache);
+        assert_int_equal(b.policy_source.asked_with_known, i > 0);
+        heard_clear(&h);
+        bed_free(&b);
+    }
+}
+
+/* Nobody joins a refresh, and it joins nobody: an ordinary wish is served as if it were not there.
+ */
+static void a_refresh_flies_alone(void **state)
+{
+    struct bed b;
+    struct heard first = {0}, second = {0}, mail = {0}, more = {0};
+
+    (void)state;
+    bed_new(&b, false, false);
+    have(&b.policy_source, policy("net", 0, 60));
+    b.policy_source.holds = true;
+    obtain(&b, &first, &refresh);
+    obtain(&b, &mail, &any_policy);
+    turns(&b);
+    obtain(&b, &second, &refresh);
+    obtain(&b, &more, &any_policy); /* joins the other one with mail */
+    turns(&b);
+    assert_int_equal(b.policy_source.starts, 3);
+    assert_int_equal(ladder_flights(b.ladder), 3);
+    ladder_cancel(second.request);
+    let_go(&b.policy_source);
+    settle(&b);
+    assert_int_equal(first.times + mail.times + more.times, 3);
+    assert_int_equal(second.times, 0);
+    b.policy_source.holds = true;
+    heard_clear(&first);
+    heard_clear(&mail);
+    obtain(&b, &first, &refresh);
+    turns(&b);
+    obtain(&b, &mail, &any_policy); /* memory answers meanwhile */
+    turns(&b);
+    assert_int_equal(mail.times, 1);
+    assert_int_equal(first.times, 0);
+    heard_clear(&mail);
+    heard_clear(&more);
+    bed_free(&b); /* and a refresh under way is freed with the ladder */
+    heard_clear(&first);
+}
+
+/* --- a flight that lands where another has been --- */
+
+static void never_an_older_fetch_over_a_newer(void **state)
+{
+    enum { NET_POLICY, NET_OVER, NET_ABSENT, NET_FAILED, NET_NOTHING };
+    static const struct {
+        const char *why;
+        int network;
+        int64_t fetched_ago; /* the network's policy; memory's, which came meanwhile: 5 s ago */
+        bool refuses;
+        const char *want_id; /* in memory, and told */
+        bool want_put;
+    } rows[] = {
+        {"fetched later", NET_POLICY, 4, false, "net", true},
+        {"the same fetch, asked about later", NET_POLICY, 5, false, "net", true},
+        {"fetched before", NET_POLICY, 6, false, "m", false},
+        {"R75: later, with max_age 0", NET_OVER, 0, false, "net", true},
+        {"R14: the record is gone", NET_ABSENT, 0, false, "m", false},
+        {"R39: DNS or the fetch failed", NET_FAILED, 0, false, "m", false},
+        {"our own want of memory", NET_NOTHING, 0, false, "m", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bed b;
+        struct heard h = {0};
+        print_message("%s\n", rows[i].why);
+        bed_new(&b, true, false);
+        b.policy_source.holds = true;
+        obtain(&b, &h, &any_policy);
+        turns(&b);
+        remember(&b, policy("m", 5, 60));
+        switch (rows[i].network) {
+        case NET_POLICY:
+            have(&b.policy_source, policy("net", rows[i].fetched_ago, 60));
+            break;
+        case NET_OVER:
+            have(&b.policy_source,
+                 make_policy_fact("d.test", make_policy("enforce", "mx.test", "net", now, 0), now));
+            break;
+        case NET_ABSENT:
+        case NET_FAILED:
+            have(&b.policy_source,
+                 make_policy_state("d.test",
+                                   rows[i].network == NET_ABSENT ? FACT_ABSENT : FACT_FAILED,
+                                   now + 60, now + 60));
+            break;
+        case NET_NOTHING:
+            b.policy_source.out_of_memory = true;
+            break;
+        }
+        let_go(&b.policy_source);
+        settle(&b);
+        assert_string_equal(h.fact->policy->id, rows[i].want_id);
+        assert_string_equal(b.log, rows[i].want_put ? "g1np1" : "g1n");
+        const struct fact *known = ladder_known(b.ladder, FACT_POLICY, "d.test");
+        if (rows[i].network == NET_OVER)
+            assert_null(known); /* for the delivery at hand only */
+        else
+            assert_string_equal(known->policy->id, rows[i].want_id);
+        heard_clear(&h);
+        bed_free(&b);
+    }
+}
+
+/* The same where it lands on what a tier told. */
+static void nor_a_tiers_over_a_newer(void **state)
+{
+    struct bed b;
+    struct heard h = {0};
+
+    (void)state;
+    bed_new(&b, true, false);
+    have(&b.store, policy("s", 6, 60));
+    b.store.holds = true;
+    obtain(&b, &h, &any_policy);
+    turns(&b);
+    remember(&b, policy("m", 5, 60));
+    let_go(&b.store);
+    settle(&b);
+    assert_string_equal(h.fact->policy->id, "m");
+    assert_string_equal(ladder_known(b.ladder, FACT_POLICY, "d.test")->policy->id, "m");
+    assert_string_equal(b.log, "g1");
+    heard_clear(&h);
+    bed_free(&b);
+}
+
+/* --- a fetch in the future --- */
+
+static void a_fetch_in_the_future_counts_as_now(void **state)
+{
+    enum { YEAR = 31536000 };
+    static const struct {
+        const char *why;
+        struct place memory, store, shared;
+        const char *want_id; /* of what is known while the network is asked */
+        int64_t want_fetched_ago;
+    } rows[] = {
+        {"in memory", {"m", -YEAR, YEAR}, {0}, {0}, "m", 0},
+        {"by a second", {"m", -1, YEAR}, {0}, {0}, "m", 0},
+        {"in the store", {0}, {"s", -YEAR, YEAR}, {0}, "s", 0},
+        {"in the shared tier", {0}, {0}, {"r", -YEAR, YEAR}, "r", 0},
+        {"it does not displace what is known for certain",
+         {"m", 7, -1},
+         {0},
+         {"r", -YEAR, YEAR},
+         "m",
+         7},
+        {"but what has expired", {0}, {"s", 1000, -1}, {"r", -YEAR, YEAR}, "r", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bed b;
+        struct heard h = {0};
+        print_message("%s\n", rows[i].why);
+        bed_new(&b, true, true);
+        if (rows[i].memory.id != NULL)
+            remember(&b, policy_at(&rows[i].memory));
+        have(&b.store, policy_at(&rows[i].store));
+        have(&b.shared, policy_at(&rows[i].shared));
+        b.policy_source.holds = b.policy_source.out_of_memory = true;
+        const int64_t began = now;
+        obtain(&b, &h, &any_policy);
+        for (int round = 0; round < 3; round++, now += 10) { /* and its life does not slide */
+            turns(&b);
+            assert_true(b.policy_source.asked_with_known); /* asked about at once */
+            const struct fact *known = ladder_known(b.ladder, FACT_POLICY, "d.test");
+            assert_string_equal(known->policy->id, rows[i].want_id);
+            assert_int_equal(began - known->policy->fetched_at, rows[i].want_fetched_ago);
+            assert_int_equal(known->usable_until, known->policy->fetched_at + 1000);
+            assert_true(known->asked_at <= began && known->fresh_until <= began);
+            struct fact *unstored[2];
+            assert_int_equal(facts_unstored(b.memory, unstored, 2), 1);
+            fact_unref(unstored[0]);
+            let_go(&b.policy_source);
+            settle(&b);
+            assert_int_equal(h.times, 1);
+            heard_clear(&h);
+            b.policy_source.holds = true;
+            obtain(&b, &h, &any_policy);
+        }
+        now = began;
+        bed_free(&b);
+        heard_clear(&h);
+    }
+}
+
+/* --- forgetting --- */
+
+/* A flight begun before does not bring it back: it begins anew, with nothing known. */
+static void forgetting_at_each_stage(void **state)
+{
+    static const struct {
+        const char *why;
+        bool refreshes;
+        bool in_memory;
+        enum where where;
+        const char *want_log;
+    } rows[] = {
+        {"at the store", false, false, AT_STORE, "g1x1g1g2cnp1p2r"},
+        {"at the shared tier", false, false, AT_SHARED, "g1g2x2g1g2cnp1p2r"},
+        {"at the claim", false, false, AT_CLAIM, "g1g2cx2g1g2cnp1p2r"},
+        {"at the network", false, false, AT_NETWORK, "g1g2cnxrg1g2cnp1p2r"},
+        {"a refresh", true, true, AT_NETWORK, "g2cnxrg1g2cnp1p2r"},
+        {"stale in memory", false, true, AT_NETWORK, "g2cnxrg1g2cnp1p2r"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bed b;
+        struct heard h = {0}, apart = {0};
+        struct wish other = any_host;
+        other.name = "d.test"; /* another kind of that name goes on */
+        print_message("%s\n", rows[i].why);
+        bed_new(&b, true, true);
+        if (rows[i].in_memory)
+            remember(&b, policy("old", 5, -1));
+        else
+            have(&b.store, policy("old", 5, -1));
+        b.shared.claim = CLAIM_MINE;
+        hold_at(&b, rows[i].where);
+        remember(&b, make_host_fact("d.test", HOST_PASSES, now, now + 60));
+        obtain(&b, &apart, &other);
+        obtain(&b, &h, rows[i].refreshes ? &refresh : &any_policy);
+        turns(&b);
+        have(&b.store, NULL); /* as the store does it */
+        have(&b.policy_source, policy("net", 0, 60));
+        b.store.holds = b.shared.holds = b.shared.holds_claims = b.policy_source.holds = false;
+        ladder_forget(b.ladder, FACT_POLICY, "d.test");
+        ladder_forget(b.ladder, FACT_HOST, "never.test");
+        assert_null(ladder_known(b.ladder, FACT_POLICY, "d.test"));
+        assert_non_null(ladder_known(b.ladder, FACT_HOST, "d.test"));
+        settle(&b);
+        assert_int_equal(h.times, 1);
+        assert_string_equal(h.fact->policy->id, "net");
+        assert_false(b.policy_source.asked_with_known);
+        assert_string_equal(b.log, rows[i].want_log);
+        heard_clear(&h);
+        heard_clear(&apart);
+        bed_free(&b);
+    }
+}
+
+static void forget_now(struct heard *h)
+{
+    ladder_forget(h->bed->ladder, FACT_POLICY, "d.test");
+}
+
+/* An answer that is about to go out is not given either; one that goes out already is. */
+static void forgetting_what_has_landed(void **state)
+{
+    struct bed b;
+    struct heard h = {0}, last = {.then = forget_now};
+    struct wish past = any_policy;
+
+    (void)state;
+    past.past_cache = true;
+    bed_new(&b, false, false);
+    remember(&b, policy("old", 5, 60));
+    have(&b.policy_source, policy("net", 0, 60));
+    b.policy_source.holds = true;
+    obtain(&b, &last, &past);
+    obtain(&b, &h, &any_policy); /* memory answers, by a flight that has landed already */
+    assert_int_equal(ladder_flights(b.ladder), 2);
+    ladder_forget(b.ladder, FACT_POLICY, "d.test");
+    let_go(&b.policy_source);
+    settle(&b);
+    assert_string_equal(h.fact->policy->id, "net");
+    assert_int_equal(last.times, 1);
+    heard_clear(&h);
+    heard_clear(&last);
+    bed_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1350,6 +1830,15 @@ int main(void)
         cmocka_unit_test(all_states_are_handed_on),
         cmocka_unit_test(traces_live_as_long_as_they_are_used),
         cmocka_unit_test(a_trace_has_room_for_so_many_steps),
+        cmocka_unit_test(a_tier_tells_what_it_knows),
+        cmocka_unit_test(who_is_told),
+        cmocka_unit_test(a_refresh_asks_the_network),
+        cmocka_unit_test(a_refresh_flies_alone),
+        cmocka_unit_test(never_an_older_fetch_over_a_newer),
+        cmocka_unit_test(nor_a_tiers_over_a_newer),
+        cmocka_unit_test(a_fetch_in_the_future_counts_as_now),
+        cmocka_unit_test(forgetting_at_each_stage),
+        cmocka_unit_test(forgetting_what_has_landed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

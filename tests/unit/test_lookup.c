@@ -85,6 +85,13 @@ struct bed {
     int past_cache_asks;
     struct asked *held_policy, *held_host[HOSTS_MAX];
     struct dns_query *held_mx;
+    /* the host's own store */
+    struct tier store;
+    struct fact *stored; /* a reference; NULL: it is not asked */
+    struct task store_answers;
+    tier_got got;
+    void *got_arg;
+    int stores_asked;
 };
 
 static struct bed *the_bed;
@@ -206,6 +213,54 @@ static void query_answer(void *arg)
     q.done(q.arg, mx_answer(q.bed));
 }
 
+static void store_answer(void *arg)
+{
+    struct bed *b = arg;
+
+    b->got(b->got_arg, b->stored);
+}
+
+static void *store_get(void *ctx, enum fact_kind kind, const char *name, tier_got got, void *arg)
+{
+    struct bed *b = ctx;
+
+    (void)name;
+    if (b->stored == NULL || kind != FACT_POLICY)
+        return NULL;
+    b->stores_asked++;
+    b->got = got;
+    b->got_arg = arg;
+    loop_defer(b->loop, &b->store_answers);
+    return b;
+}
+
+static void store_put(void *ctx, const struct fact *fact)
+{
+    (void)ctx;
+    (void)fact;
+}
+
+static void store_cancel(void *ctx, void *handle)
+{
+    (void)handle;
+    task_cancel(&((struct bed *)ctx)->store_answers);
+}
+
+/* The daemon has been restarted: memory is empty, and the store has the policy. */
+static void restart(struct bed *b)
+{
+    struct fact *known = ladder_known(b->ladder, FACT_POLICY, "d.test");
+
+    if (known != NULL && known->policy != NULL) {
+        b->stored = fact_dup(known);
+        b->stored->stored = true;
+        b->stored->fresh_until = 0;
+    }
+    facts_forget(b->facts, FACT_POLICY, "d.test");
+    facts_forget_hosts(b->facts);
+    decisions_forget_all(b->decisions);
+}
+
 /* The look-up itself asks for the MX set only; the policy is its source's business. */
 struct dns_query *dns_ask(struct dns *d, const char *name, enum dns_type type, enum dns_cache cache,
                           int64_t deadline, dns_done done, void *arg)
@@ -293,7 +348,11 @@ static void bed_new(struct bed *b, const struct policy_answer *policy)
         .memory = b->facts,
         .source = {[FACT_POLICY] = {b, policy_start, source_cancel},
                    [FACT_HOST] = {b, host_start, source_cancel}},
+        .tier = {[LADDER_STORE] = &b->store},
     };
+    b->store = (struct tier){
+        .name = "store", .ctx = b, .get = store_get, .put = store_put, .cancel = store_cancel};
+    task_init(&b->store_answers, store_answer, b);
     b->ladder = ladder_new(&config);
     b->context = (struct lookup_context){.loop = b->loop,
                                          .ladder = b->ladder,
@@ -310,6 +369,7 @@ static void bed_free(struct bed *b)
     ladder_free(b->ladder);
     assert_null(b->held_policy);
     assert_null(b->held_mx);
+    fact_unref(b->stored);
     facts_free(b->facts);
     decisions_free(b->decisions);
     settings_unref(b->context.settings);
@@ -874,8 +934,9 @@ static void testing_is_accepted_at_once(void **state)
     bed_free(&b);
 }
 
-/* A policy known from before, and a source that does not answer. */
-static void a_policy_known_from_before(void **state)
+/* A policy known from before, and a source that does not answer. R73: as much when only the store
+ * has it, after a restart. */
+static void known_from_before(bool restarts)
 {
     static const struct {
         const char *why;
@@ -913,7 +974,6 @@ static void a_policy_known_from_before(void **state)
         {"failed before is no policy", {.state = FACT_FAILED}, 700, false, 0, ACTION_ACCEPT},
     };
 
-    (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bed b;
         struct told t;
@@ -930,6 +990,8 @@ static void a_policy_known_from_before(void **state)
         int asks =
             b.policy_asks; /* the deferral's check is past the cache, and made no difference */
         b.hold_policy = true;
+        if (restarts)
+            restart(&b);
         int64_t began = clock_ms();
         start(&b, &t, NULL);
         if (rows[i].want_early) {
@@ -943,9 +1005,71 @@ static void a_policy_known_from_before(void **state)
         turns(&b);
         assert_false(t.done);
         assert_int_equal(b.policy_asks, asks + 1);
+        assert_int_equal(b.stores_asked, b.stored != NULL);
+        assert_int_equal(t.takebacks, 0);
         let_go(&b);
         finish(&t);
         assert_int_equal(t.decision->mode, POLICY_ENFORCE); /* the new one */
+        told_clear(&t);
+        bed_free(&b);
+    }
+}
+
+static void a_policy_known_from_before(void **state)
+{
+    (void)state;
+    known_from_before(false);
+}
+
+static void a_policy_that_only_the_store_has(void **state)
+{
+    (void)state;
+    known_from_before(true);
+}
+
+/* After a restart: what was testing is enforce by now, and who was let pass waits. */
+static void the_stores_testing_becomes_enforce(void **state)
+{
+    struct bed b;
+    struct told t;
+
+    (void)state;
+    bed_new(&b, &testing_1);
+    then_policy(&b, &enforce_2);
+    look_up(&b, &t);
+    told_clear(&t);
+    restart(&b);
+    b.mx[0].shows[1] = HOST_FAILS;
+    b.hold_policy = b.hold_hosts = true;
+    start(&b, &t, NULL);
+    assert_true(run_until(b.loop, has_early, &t));
+    assert_int_equal(t.early->action, ACTION_ACCEPT);
+    let_policy_go(&b);
+    turns(&b);
+    assert_int_equal(t.takebacks, 1);
+    let_go(&b);
+    finish(&t);
+    assert_int_equal(t.decision->action, ACTION_DEFER);
+    told_clear(&t);
+    bed_free(&b);
+}
+
+/* R37: that a fetch failed lately is no failure of a domain without a record. */
+static void absence_tells_of_no_failure(void **state)
+{
+    static const struct {
+        enum fact_state state;
+        size_t want_outcomes;
+    } rows[] = {{FACT_ABSENT, 0}, {FACT_FAILED, 1}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bed b;
+        struct told t;
+        bed_new(&b, &(struct policy_answer){.state = rows[i].state,
+                                            .failure = RESULT_STS_WEBPKI_INVALID});
+        look_up(&b, &t);
+        assert_int_equal(t.decision->outcome_count, rows[i].want_outcomes);
         told_clear(&t);
         bed_free(&b);
     }
@@ -1611,6 +1735,9 @@ int main(void)
         cmocka_unit_test(a_new_id_lifts_a_deferral),
         cmocka_unit_test(testing_is_accepted_at_once),
         cmocka_unit_test(a_policy_known_from_before),
+        cmocka_unit_test(a_policy_that_only_the_store_has),
+        cmocka_unit_test(the_stores_testing_becomes_enforce),
+        cmocka_unit_test(absence_tells_of_no_failure),
         cmocka_unit_test(a_policy_that_expires_meanwhile),
         cmocka_unit_test(a_slow_check_does_not_hide_a_deferral),
         cmocka_unit_test(overrides_ask_for_no_policy),

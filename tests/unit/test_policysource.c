@@ -1089,8 +1089,25 @@ static const struct row rows[] = {
      "1",
      200,
      ""},
-    {"the record is gone: so is the failure",
+    {"R37: nor does a record that is gone, for it may be back in a minute",
      {NULL, 0, 0, "1", 200, NULL},
+     false,
+     {{DNS_NXDOMAIN, 600, false, {0}}},
+     body_enforce,
+     none,
+     1,
+     0,
+     FACT_ABSENT,
+     NULL,
+     NULL,
+     600,
+     600,
+     bad_pki,
+     "1",
+     200,
+     ""},
+    {"a pause that is over is not carried on",
+     {NULL, 0, 0, "1", 0, NULL},
      false,
      {{DNS_NXDOMAIN, 600, false, {0}}},
      body_enforce,
@@ -1417,6 +1434,431 @@ static void reasons_are_told(void **state)
     fact_unref(f);
 }
 
+/* --- refresh --- */
+
+enum { USED_AGO = 5000, TRIED_AGO = 900 };
+
+static struct fact *known_as(const char *mode, const char *failed_id)
+{
+    struct fact *f =
+        make_policy_fact("d.test", make_policy(mode, "old.test", "1", now - 1000, DAY), now + 500);
+
+    f->used_at = now - USED_AGO;
+    f->tried_at = now - TRIED_AGO;
+    if (failed_id != NULL) {
+        f->failure = RESULT_STS_WEBPKI_INVALID;
+        f->retry_at = now + 200;
+        snprintf(f->failed_id, sizeof f->failed_id, "%s", failed_id);
+    }
+    return f;
+}
+
+#define GONE                                                                                       \
+    {                                                                                              \
+        DNS_NXDOMAIN, 600, false,                                                                  \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
+#define TROUBLE(status)                                                                            \
+    {                                                                                              \
+        status, 0, false,                                                                          \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
+
+static void a_refresh_fetches(void **state)
+{
+    static const struct {
+        const char *why;
+        const char *mode; /* of what is known, its id 1, fetched 1000 s ago; NULL = nothing */
+        bool expired;
+        const char *failed_id; /* its fetch failed, and the pause is not over */
+        struct txt txt[ANSWERS];
+        const char *body; /* NULL: the fetch fails */
+        int want_fetches;
+        enum fact_state want_state;
+        const char *want_id; /* NULL = no policy */
+        bool want_new;       /* fetched now */
+        int64_t want_fresh;  /* s from now */
+        int64_t want_tried;  /* s ago; -1 = 0 */
+        const char *want_failed_id;
+    } cases[] = {
+        {"R67, R68: the id is the known one: fetched all the same, and the life begins anew",
+         "enforce",
+         false,
+         NULL,
+         {ID("1")},
+         body_enforce,
+         1,
+         FACT_FOUND,
+         "1",
+         true,
+         600,
+         -1,
+         ""},
+        {"R74: a new id is stored with what is fetched",
+         "enforce",
+         false,
+         NULL,
+         {ID("2")},
+         body_enforce,
+         1,
+         FACT_FOUND,
+         "2",
+         true,
+         600,
+         -1,
+         ""},
+        {"R65: none takes its place",
+         "enforce",
+         false,
+         NULL,
+         {ID("2")},
+         body_none,
+         1,
+         FACT_FOUND,
+         "2",
+         true,
+         600,
+         -1,
+         ""},
+        {"testing and none are refreshed too",
+         "none",
+         false,
+         NULL,
+         {ID("1")},
+         body_none,
+         1,
+         FACT_FOUND,
+         "1",
+         true,
+         600,
+         -1,
+         ""},
+        {"R39, R66: a failed fetch leaves the known one, and its own trace",
+         "enforce",
+         false,
+         NULL,
+         {ID("1")},
+         NULL,
+         1,
+         FACT_FOUND,
+         "1",
+         false,
+         PAUSE,
+         0,
+         "1"},
+        {"R66: of a new id",
+         "enforce",
+         false,
+         NULL,
+         {ID("2")},
+         NULL,
+         1,
+         FACT_FOUND,
+         "1",
+         false,
+         PAUSE,
+         0,
+         "2"},
+        {"R61: an invalid text is a failure",
+         "enforce",
+         false,
+         NULL,
+         {ID("1")},
+         body_invalid,
+         1,
+         FACT_FOUND,
+         "1",
+         false,
+         PAUSE,
+         0,
+         "1"},
+        {"the pause is for mail; who refreshes has his own",
+         "enforce",
+         false,
+         "2",
+         {ID("2")},
+         body_enforce,
+         1,
+         FACT_FOUND,
+         "2",
+         true,
+         600,
+         -1,
+         ""},
+        {"R69: the record is gone",
+         "enforce",
+         false,
+         NULL,
+         {GONE},
+         body_enforce,
+         1,
+         FACT_FOUND,
+         "1",
+         true,
+         600,
+         -1,
+         ""},
+        {"R69: two records",
+         "enforce",
+         false,
+         NULL,
+         {{DNS_OK, 600, false, {"v=STSv1; id=1;", "v=STSv1; id=2;"}}},
+         body_enforce,
+         1,
+         FACT_FOUND,
+         "1",
+         true,
+         600,
+         -1,
+         ""},
+        {"R69: an invalid record",
+         "testing",
+         false,
+         NULL,
+         {{DNS_OK, 600, false, {"v=STSv1; id=a b;"}}},
+         body_enforce,
+         1,
+         FACT_FOUND,
+         "1",
+         true,
+         600,
+         -1,
+         ""},
+        {"R69: DNS trouble",
+         "enforce",
+         false,
+         NULL,
+         {TROUBLE(DNS_FAILED)},
+         body_enforce,
+         1,
+         FACT_FOUND,
+         "1",
+         true,
+         60,
+         -1,
+         ""},
+        {"R69: no answer",
+         "enforce",
+         false,
+         NULL,
+         {TROUBLE(DNS_TIMEOUT)},
+         body_enforce,
+         1,
+         FACT_FOUND,
+         "1",
+         true,
+         60,
+         -1,
+         ""},
+        {"R69: bogus",
+         "enforce",
+         false,
+         NULL,
+         {TROUBLE(DNS_BOGUS)},
+         body_enforce,
+         1,
+         FACT_FOUND,
+         "1",
+         true,
+         60,
+         -1,
+         ""},
+        {"R14, R39: gone, and the policy host too",
+         "enforce",
+         false,
+         NULL,
+         {GONE},
+         NULL,
+         1,
+         FACT_FOUND,
+         "1",
+         false,
+         PAUSE,
+         0,
+         "1"},
+        {"R72: a policy of none without a record is left to expire",
+         "none",
+         false,
+         NULL,
+         {GONE},
+         body_none,
+         0,
+         FACT_FOUND,
+         "1",
+         false,
+         600,
+         TRIED_AGO,
+         ""},
+        {"R72: as much where the record is not valid",
+         "none",
+         false,
+         NULL,
+         {{DNS_OK, 600, false, {"v=STSv1; id=a b;"}}},
+         body_none,
+         0,
+         FACT_FOUND,
+         "1",
+         false,
+         600,
+         TRIED_AGO,
+         ""},
+        {"not for trouble with DNS",
+         "none",
+         false,
+         NULL,
+         {TROUBLE(DNS_FAILED)},
+         body_none,
+         1,
+         FACT_FOUND,
+         "1",
+         true,
+         60,
+         -1,
+         ""},
+        {"R40: nothing known, no record: no fetch",
+         NULL,
+         false,
+         NULL,
+         {GONE},
+         body_enforce,
+         0,
+         FACT_ABSENT,
+         NULL,
+         false,
+         600,
+         -1,
+         ""},
+        {"R40: DNS trouble neither",
+         NULL,
+         false,
+         NULL,
+         {TROUBLE(DNS_FAILED)},
+         body_enforce,
+         0,
+         FACT_FAILED,
+         NULL,
+         false,
+         60,
+         -1,
+         ""},
+        {"R40, R63: an expired one is as good as nothing",
+         "enforce",
+         true,
+         NULL,
+         {GONE},
+         body_enforce,
+         0,
+         FACT_ABSENT,
+         NULL,
+         false,
+         600,
+         -1,
+         ""},
+        {"nothing known, a record: an ordinary discovery",
+         NULL,
+         false,
+         NULL,
+         {ID("3")},
+         body_enforce,
+         1,
+         FACT_FOUND,
+         "3",
+         true,
+         600,
+         -1,
+         ""},
+        {"R38: that fails",
+         NULL,
+         false,
+         NULL,
+         {ID("3")},
+         NULL,
+         1,
+         FACT_FAILED,
+         NULL,
+         false,
+         PAUSE,
+         0,
+         "3"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct policy_network net = network();
+        struct source s = policy_network_source(&net);
+        struct fact *known =
+            cases[i].mode == NULL ? NULL : known_as(cases[i].mode, cases[i].failed_id);
+        const struct question q = {.name = "d.test", .known = known, .refresh = true};
+        struct heard h = {0};
+
+        print_message("%s\n", cases[i].why);
+        if (cases[i].expired)
+            known->policy->fetched_at = now - DAY;
+        script = cases[i].txt;
+        fetched = (struct fetch_result){
+            .result = cases[i].body != NULL ? RESULT_SUCCESS : RESULT_STS_POLICY_FETCH_ERROR,
+            .body = cases[i].body,
+            .body_len = cases[i].body != NULL ? strlen(cases[i].body) : 0,
+            .reason = "connection refused"};
+        assert_non_null(s.start(s.ctx, &q, hear, &h));
+        assert_true(run_until_set(loop, &h.done));
+        const struct fact *f = h.fact;
+        assert_int_equal(fetches, cases[i].want_fetches);
+        assert_int_equal(f->state, cases[i].want_state);
+        assert_int_equal(f->policy != NULL, cases[i].want_id != NULL);
+        if (f->policy != NULL) {
+            assert_string_equal(f->policy->id, cases[i].want_id);
+            assert_int_equal(f->policy->fetched_at, cases[i].want_new ? now : now - 1000);
+        }
+        assert_int_equal(f->fresh_until - now, cases[i].want_fresh);
+        assert_int_equal(f->tried_at, cases[i].want_tried < 0 ? 0 : now - cases[i].want_tried);
+        assert_string_equal(f->failed_id, cases[i].want_failed_id);
+        assert_int_equal(f->retry_at, f->failed_id[0] != '\0' ? now + PAUSE : 0);
+        assert_int_equal(f->used_at, known != NULL ? now - USED_AGO : now);
+        fact_unref(known);
+        fact_unref(h.fact);
+    }
+}
+
+/* When mail asked for it last, when its fetch failed last: what goes on into the next fact. */
+static void what_goes_on_with_a_policy(void **state)
+{
+    static const struct {
+        const char *why;
+        struct txt txt[ANSWERS];
+        const char *body;
+        int64_t want_tried; /* s ago; -1 = 0 */
+    } cases[] = {
+        {"the same id: the same fetch", {ID("1")}, body_enforce, TRIED_AGO},
+        {"DNS trouble", {TROUBLE(DNS_FAILED)}, body_enforce, TRIED_AGO},
+        {"R14: the record is gone", {GONE}, body_enforce, TRIED_AGO},
+        {"a new fetch begins anew", {ID("2")}, body_enforce, -1},
+        {"a fetch that fails is one more", {ID("2")}, NULL, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fact *known = known_as("enforce", NULL);
+        print_message("%s\n", cases[i].why);
+        script = cases[i].txt;
+        fetched = (struct fetch_result){
+            .result = cases[i].body != NULL ? RESULT_SUCCESS : RESULT_STS_POLICY_FETCH_ERROR,
+            .body = cases[i].body,
+            .body_len = cases[i].body != NULL ? strlen(cases[i].body) : 0,
+            .reason = "connection refused"};
+        struct fact *f = ask("d.test", known);
+        assert_int_equal(f->used_at, now); /* with mail */
+        assert_int_equal(f->tried_at, cases[i].want_tried < 0 ? 0 : now - cases[i].want_tried);
+        assert_false(f->stored);
+        fact_unref(f);
+        fact_unref(known);
+    }
+}
+
 /* A name too long for the record has none, and nobody is asked. */
 static void a_name_too_long_for_the_record(void **state)
 {
@@ -1503,6 +1945,8 @@ int main(void)
         cmocka_unit_test(a_clock_set_back),
         cmocka_unit_test(what_is_stored_with_a_policy),
         cmocka_unit_test(reasons_are_told),
+        cmocka_unit_test(a_refresh_fetches),
+        cmocka_unit_test(what_goes_on_with_a_policy),
         cmocka_unit_test(a_name_too_long_for_the_record),
         cmocka_unit_test(no_memory_for_the_query),
         cmocka_unit_test(cancelled_at_each_stage),

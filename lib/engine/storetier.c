@@ -1,0 +1,269 @@
+#include "engine/storetier.h"
+
+#include "core/buf.h"
+#include "engine/table.h"
+#include "shell/storemerge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The ladder waits for a record. */
+struct reading {
+    struct recency link;
+    struct store_read *read;
+    tier_got got;
+    void *arg;
+};
+
+/* A policy on its way to the disk. */
+struct writing {
+    struct recency link;
+    struct storetier *tier;
+    struct fact *fact; /* one reference */
+    bool again;        /* offered before */
+};
+
+struct storetier {
+    struct tier tier;
+    struct store *store;
+    struct facts *memory;
+    struct recency readings, writings;
+    struct timer timer;
+    size_t again;        /* writings of the offer under way */
+    bool went_well;      /* all of that offer so far, and it was a full one */
+    struct fact **offer; /* STORETIER_BATCH */
+};
+
+/* --- facts and records --- */
+
+struct fact *storetier_fact(const struct policy_record *r)
+{
+    struct fact *f = r->policy == NULL ? NULL : fact_new(FACT_POLICY, r->name);
+
+    if (f == NULL)
+        return NULL;
+    f->state = FACT_FOUND;
+    f->policy = policy_ref(r->policy);
+    f->usable_until = policy_expires_at(r->policy);
+    f->used_at = r->used_at;
+    f->tried_at = r->tried_at;
+    f->stored = true;
+    snprintf(f->reason, sizeof f->reason, "%s", r->trouble);
+    return f;
+}
+
+/* Why the last fetch failed; without a failure the fact's reason is about something else. */
+static void copy_trouble(struct policy_record *r, const struct fact *f)
+{
+    snprintf(r->trouble, sizeof r->trouble, "%s", f->tried_at != 0 ? f->reason : "");
+    make_printable(r->trouble);
+}
+
+struct policy_record storetier_record(const struct fact *f)
+{
+    struct policy_record r = {
+        .policy = policy_ref(f->policy),
+        .used_at = f->used_at,
+        .tried_at = f->tried_at,
+        .failures = f->tried_at != 0,
+    };
+
+    snprintf(r.name, sizeof r.name, "%s", f->name);
+    copy_trouble(&r, f);
+    return r;
+}
+
+/* A policy of the administrator's (an override) has no text, and is not for keeping. */
+static bool is_for_keeping(const struct fact *f)
+{
+    return f != NULL && f->kind == FACT_POLICY && f->state == FACT_FOUND && f->policy != NULL &&
+           f->policy->text_len != 0;
+}
+
+static int64_t latest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+void storetier_update(struct policy_record *r, const struct fact *f)
+{
+    struct policy_record news, merged;
+    int64_t used_at;
+
+    if (!is_for_keeping(f))
+        return;
+    news = storetier_record(f);
+    used_at = latest(r->used_at, f->used_at); /* the store takes it once a day only */
+    if (storemerge_put(r, &news, clock_unix(), &merged) == STOREMERGE_WRITE) {
+        merged = policy_record_ref(&merged);
+        policy_record_clear(r);
+        *r = merged;
+    }
+    if (r->policy != NULL)
+        r->used_at = used_at;
+    policy_record_clear(&news);
+}
+
+/* --- reading --- */
+
+static void reading_free(struct reading *g)
+{
+    recency_remove(&g->link);
+    store_cancel(g->read);
+    free(g);
+}
+
+static void on_read(void *arg, const struct policy_record *record)
+{
+    struct reading *g = arg;
+    struct fact *fact = record == NULL ? NULL : storetier_fact(record);
+    tier_got got = g->got;
+    void *got_arg = g->arg;
+
+    g->read = NULL;
+    reading_free(g);
+    /* An expired policy is not applied (R63). */
+    got(got_arg, fact_has_policy(fact, clock_unix()) ? fact : NULL);
+    fact_unref(fact);
+}
+
+static void *get(void *ctx, enum fact_kind kind, const char *name, tier_got got, void *arg)
+{
+    struct storetier *t = ctx;
+    struct reading *g = kind == FACT_POLICY ? calloc(1, sizeof *g) : NULL;
+
+    if (g == NULL)
+        return NULL;
+    g->got = got;
+    g->arg = arg;
+    g->read = store_get(t->store, name, on_read, g);
+    if (g->read == NULL) {
+        free(g);
+        return NULL;
+    }
+    recency_add(&t->readings, &g->link);
+    return g;
+}
+
+static void cancel(void *ctx, void *handle)
+{
+    (void)ctx;
+    reading_free(handle);
+}
+
+/* --- writing --- */
+
+static void writing_free(struct writing *w)
+{
+    recency_remove(&w->link);
+    fact_unref(w->fact);
+    free(w);
+}
+
+/* One of an offer has been answered, and may have been the last one. */
+static void offer_answered(struct storetier *t, bool well)
+{
+    t->went_well = t->went_well && well;
+    if (--t->again == 0 && t->went_well)
+        timer_start(&t->timer, 0);
+}
+
+static void on_written(void *arg, enum store_result result)
+{
+    struct writing *w = arg;
+    struct storetier *t = w->tier;
+    bool again = w->again, well = result != STORE_TROUBLE;
+
+    /* Refused: there is no room for it and it must not cost us ours. Outdated: the store knows
+     * better. */
+    if (well)
+        facts_note_stored(t->memory, w->fact);
+    writing_free(w);
+    if (again)
+        offer_answered(t, well);
+}
+
+/* What cannot be begun stays marked as in memory only, and is offered again. */
+static bool put_fact(struct storetier *t, struct fact *f, bool again)
+{
+    struct writing *w = calloc(1, sizeof *w);
+    struct store_change change = {.kind = STORE_PUT};
+    bool begun;
+
+    if (w == NULL)
+        return false;
+    *w = (struct writing){.tier = t, .fact = fact_ref(f), .again = again};
+    recency_add(&t->writings, &w->link);
+    change.record = storetier_record(f);
+    begun = store_change(t->store, &change, on_written, w);
+    policy_record_clear(&change.record);
+    if (!begun)
+        writing_free(w);
+    return begun;
+}
+
+static void put(void *ctx, const struct fact *fact)
+{
+    if (is_for_keeping(fact))
+        put_fact(ctx, (struct fact *)(uintptr_t)fact, false); /* only the count changes */
+}
+
+/* Offer again what memory alone has, unless the store still works at the last offer. */
+static void offer_again(void *arg)
+{
+    struct storetier *t = arg;
+    size_t count;
+
+    timer_start(&t->timer, STORETIER_AGAIN_MS);
+    if (t->again != 0)
+        return;
+    count = facts_unstored(t->memory, t->offer, STORETIER_BATCH);
+    t->went_well = count == STORETIER_BATCH;
+    for (size_t i = 0; i < count; i++) {
+        bool begun = put_fact(t, t->offer[i], true);
+        t->again += begun;
+        t->went_well = t->went_well && begun;
+        fact_unref(t->offer[i]);
+    }
+}
+
+/* --- construction --- */
+
+struct storetier *storetier_new(struct loop *loop, struct store *store, struct facts *memory)
+{
+    struct storetier *t = calloc(1, sizeof *t);
+
+    if (t == NULL)
+        return NULL;
+    t->store = store;
+    t->memory = memory;
+    t->tier = (struct tier){.name = "store", .ctx = t, .get = get, .put = put, .cancel = cancel};
+    recency_init(&t->readings);
+    recency_init(&t->writings);
+    timer_init(&t->timer, loop, offer_again, t);
+    t->offer = calloc(STORETIER_BATCH, sizeof(struct fact *));
+    if (t->offer == NULL) {
+        storetier_free(t);
+        return NULL;
+    }
+    timer_start(&t->timer, STORETIER_AGAIN_MS);
+    return t;
+}
+
+void storetier_free(struct storetier *t)
+{
+    if (t == NULL)
+        return;
+    timer_stop(&t->timer);
+    while (!recency_is_empty(&t->readings))
+        reading_free(OWNER_OF(t->readings.newer, struct reading, link));
+    while (!recency_is_empty(&t->writings))
+        writing_free(OWNER_OF(t->writings.newer, struct writing, link));
+    free(t->offer);
+    free(t);
+}
+
+const struct tier *storetier_tier(const struct storetier *t)
+{
+    return &t->tier;
+}

@@ -1,0 +1,41 @@
+/*
+ * storetier - the host's own store as a tier of the ladder: policies only
+ *
+ * What memory alone has (the store was in trouble) is offered to the store again once a minute, and
+ * at once as long as that works. An expired policy is never told to the ladder (R63). Engine's
+ * thread only.
+ */
+#ifndef STS_STORETIER_H
+#define STS_STORETIER_H
+
+#include "engine/facts.h"
+#include "engine/tier.h"
+#include "shell/store.h"
+
+struct storetier;
+
+enum {
+    STORETIER_AGAIN_MS = 60000, /* between offers of what memory alone has */
+    STORETIER_BATCH = 1000      /* policies in one offer */
+};
+
+/* Over STORE and MEMORY, whose policies are marked when they are stored. NULL: out of memory. */
+struct storetier *storetier_new(struct loop *loop, struct store *store, struct facts *memory);
+void storetier_free(struct storetier *t); /* after the ladder, before the store; NULL is fine */
+
+/* For ladder_config.tier[LADDER_STORE]; valid as long as T. */
+const struct tier *storetier_tier(const struct storetier *t);
+
+/* The fact that the record of a policy stands for, to be asked about before it is used (fresh_until
+ * 0): one reference; NULL: a tombstone, or out of memory. */
+struct fact *storetier_fact(const struct policy_record *r);
+
+/* The record to keep of a fact that has a policy; clear it. */
+struct policy_record storetier_record(const struct fact *f);
+
+/* Bring R, which the store has (without a policy: it has none), up to what memory knows: to what
+ * the store has when F (may be NULL, or without a policy) is kept too. Its `used_at` is the latest.
+ */
+void storetier_update(struct policy_record *r, const struct fact *f);
+
+#endif
