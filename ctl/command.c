@@ -26,6 +26,27 @@ int complain(const struct command_line *c, int code, const char *format, ...)
     return code;
 }
 
+json_t *config_errors_json(const struct config_errors *errors)
+{
+    json_t *lines = json_array();
+
+    for (size_t i = 0; i < errors->count; i++)
+        json_array_append_new(lines, json_text(errors->line[i], strlen(errors->line[i])));
+    return lines;
+}
+
+int complain_of_config(const struct command_line *c, struct config_errors *errors)
+{
+    for (size_t i = 0; i < errors->count; i++)
+        fprintf(stderr, "%s\n", errors->line[i]);
+    if (errors->count == 0)
+        fprintf(stderr, "stsctl: out of memory\n");
+    if (c->json)
+        put_json(json_pack("{s:o}", "errors", config_errors_json(errors)));
+    config_errors_clear(errors);
+    return EXIT_CONFIG;
+}
+
 json_t *json_text(const char *text, size_t len)
 {
     json_t *string = json_stringn(text, len);

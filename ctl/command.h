@@ -4,6 +4,8 @@
 #ifndef STS_COMMAND_H
 #define STS_COMMAND_H
 
+#include "milter/config.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 
@@ -21,6 +23,12 @@ int command_explain(const struct command_line *c);
 int command_check_policy(const struct command_line *c);
 int command_check_record(const struct command_line *c);
 int command_check_mx(const struct command_line *c);
+int command_cache_list(const struct command_line *c);
+int command_cache_show(const struct command_line *c);
+int command_cache_refresh(const struct command_line *c);
+int command_cache_forget(const struct command_line *c);
+int command_cache_stats(const struct command_line *c);
+int command_reload(const struct command_line *c);
 
 /* Write the one JSON object of a command to stdout and release it. */
 void put_json(json_t *object);
@@ -28,6 +36,13 @@ void put_json(json_t *object);
 /* Say what is wrong, on stderr and, with --json, as {"error": ...} on stdout. Returns CODE. */
 int complain(const struct command_line *c, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Say what is wrong with the configuration, line by line, on stderr and, with --json, as
+ * {"errors":[]} on stdout. Clears ERRORS, returns EXIT_CONFIG. */
+int complain_of_config(const struct command_line *c, struct config_errors *errors);
+
+/* The lines of ERRORS. A new reference. */
+json_t *config_errors_json(const struct config_errors *errors);
 
 /* TEXT of LEN octets as a JSON string, whatever octets it holds (others than UTF-8 become "?"). */
 json_t *json_text(const char *text, size_t len);

@@ -89,30 +89,14 @@ static int explain_by(const struct command_line *c, const struct config *config,
     signal(SIGPIPE, SIG_IGN); /* a peer that hangs up is an answer, not our end (shell/fetch.h) */
     host_names_get(&names);
     engine_setup_init(&setup, config, &names, on_log, NULL);
+    engine_setup_keep(&setup, config); /* what the daemon remembers counts, but is not changed */
+    setup.engine.store_read_only = true;
     struct engine *e = engine_new(&setup.engine, why, sizeof why);
     if (e == NULL)
         return complain(c, EXIT_CONFIG, "%s", why);
     int code = explain(e, &t);
     engine_free(e);
     return code;
-}
-
-static int complain_of_config(const struct command_line *c, struct config_errors *errors)
-{
-    json_t *lines = json_array();
-
-    for (size_t i = 0; i < errors->count; i++) {
-        fprintf(stderr, "%s\n", errors->line[i]);
-        json_array_append_new(lines, json_text(errors->line[i], strlen(errors->line[i])));
-    }
-    if (errors->count == 0)
-        fprintf(stderr, "stsctl: out of memory\n");
-    if (c->json)
-        put_json(json_pack("{s:o}", "errors", lines));
-    else
-        json_decref(lines);
-    config_errors_clear(errors);
-    return EXIT_CONFIG;
 }
 
 int command_explain(const struct command_line *c)

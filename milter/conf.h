@@ -92,9 +92,10 @@ const char *conf_key_title(const struct conf_key *key, char out[CONF_TITLE_SIZE]
 const char *conf_check_path(const char *text, char out[CONF_VALUE_SIZE]); /* absolute, or "" */
 const char *conf_check_absolute_path(const char *text, char out[CONF_VALUE_SIZE]); /* not "" */
 const char *conf_check_socket(const char *text, char out[CONF_VALUE_SIZE]);
-const char *conf_check_host(const char *text, char out[CONF_VALUE_SIZE]); /* or "" */
-const char *conf_check_ipv4(const char *text, char out[CONF_VALUE_SIZE]); /* or "" */
-const char *conf_check_ipv6(const char *text, char out[CONF_VALUE_SIZE]); /* or "" */
+const char *conf_check_unix_socket(const char *text, char out[CONF_VALUE_SIZE]); /* or "" */
+const char *conf_check_host(const char *text, char out[CONF_VALUE_SIZE]);        /* or "" */
+const char *conf_check_ipv4(const char *text, char out[CONF_VALUE_SIZE]);        /* or "" */
+const char *conf_check_ipv6(const char *text, char out[CONF_VALUE_SIZE]);        /* or "" */
 const char *conf_check_domain(const char *text, char out[CONF_VALUE_SIZE]);
 const char *conf_check_exempt_domain(const char *text, char out[CONF_VALUE_SIZE]);
 const char *conf_check_sender(const char *text, char out[CONF_VALUE_SIZE]);

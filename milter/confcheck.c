@@ -79,6 +79,21 @@ const char *conf_check_socket(const char *text, char out[CONF_VALUE_SIZE])
     return why ? why : keep(text, out);
 }
 
+/* "unix:PATH" or PATH, absolute. */
+const char *conf_check_unix_socket(const char *text, char out[CONF_VALUE_SIZE])
+{
+    const char *path = strncasecmp(text, "unix:", 5) == 0 ? text + 5 : text;
+    const char *why = NULL;
+
+    if (text[0] == '\0')
+        return keep(text, out);
+    why = path[0] == '/' ? check_unix_path(path)
+                         : "is no unix socket: \"unix:/PATH\", or \"\" for none";
+    if (why == NULL && path[strlen(path) - 1] == '/')
+        why = "is a folder, no socket";
+    return why ? why : keep(text, out);
+}
+
 const char *conf_check_domain(const char *text, char out[CONF_VALUE_SIZE])
 {
     char name[DOMAIN_SIZE];

@@ -6,7 +6,14 @@
 
 #include <sys/resource.h>
 
-enum { HTTPS_PORT = 443, SMTP_PORT = 25, FETCHES_MAX = 1024, PROBES_MAX = 2048, FILES_SHARE = 8 };
+enum {
+    HTTPS_PORT = 443,
+    SMTP_PORT = 25,
+    FETCHES_MAX = 1024,
+    PROBES_MAX = 2048,
+    FILES_SHARE = 8,
+    MEBI = 1 << 20
+};
 
 /* At most LIMIT, and no more than a share of the files this process may open: the MTA's connections
  * need some, too. */
@@ -91,4 +98,10 @@ void engine_setup_init(struct engine_setup *s, const struct config *c,
                                .log_arg = log_arg};
     s->engine.dns.log = log;
     s->engine.dns.log_arg = log_arg;
+}
+
+void engine_setup_keep(struct engine_setup *s, const struct config *c)
+{
+    s->engine.store_folder = c->state_dir;
+    s->engine.store_max_size = (size_t)c->store.max_size * MEBI;
 }

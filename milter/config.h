@@ -31,7 +31,8 @@ struct config {
     char *socket;
     int64_t socket_mode;
     char *socket_group;
-    int mode; /* enum config_mode */
+    char *control; /* unix socket as "unix:/PATH" or "/PATH"; "" = none */
+    int mode;      /* enum config_mode */
     int64_t decision_timeout;
     int mx_rule;           /* enum mx_rule */
     int on_unknown;        /* enum config_fallback */
@@ -62,6 +63,9 @@ struct config {
         int64_t pass_ttl, fail_ttl; /* s */
         int64_t max_hosts, per_address;
     } probe;
+    struct {
+        int64_t max_size; /* MiB */
+    } store;
     struct {
         int target; /* enum config_log_target */
         char *facility;
@@ -108,8 +112,8 @@ struct host_names {
 /* Ask the system. May wait for DNS: only at the start. */
 void host_names_get(struct host_names *names);
 
-/* A configuration as the engine wants it. Points into the config and the host names: these must
- * outlive it. */
+/* A configuration as the engine wants it, without a durable store. Points into the config and the
+ * host names: these must outlive it. */
 struct engine_setup {
     struct engine_config engine;
     const char *own_names[4];
@@ -117,5 +121,7 @@ struct engine_setup {
 void engine_setup_init(struct engine_setup *s, const struct config *c,
                        const struct host_names *names,
                        void (*log)(void *arg, int priority, const char *text), void *log_arg);
+/* And with the store of C. For the daemon that runs only: the store has one user at a time. */
+void engine_setup_keep(struct engine_setup *s, const struct config *c);
 
 #endif

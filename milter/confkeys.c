@@ -55,7 +55,8 @@ const struct conf_key conf_keys[] = {
      .check = conf_check_socket},
     {"", "socket_mode", CONF_OCTAL, "0660", FIELD(socket_mode), .fixed = true, .max = 0777},
     {"", "socket_group", CONF_TEXT, "", FIELD(socket_group), .fixed = true},
-    {"", "control", CONF_TEXT, "unix:/run/sts-milter/control.sock", .unbuilt = true},
+    {"", "control", CONF_TEXT, "unix:/run/sts-milter/control.sock", FIELD(control), .fixed = true,
+     .check = conf_check_unix_socket},
     {"", "mode", CONF_CHOICE, "enforce", FIELD(mode), .choices = modes},
     {"", "decision_timeout", CONF_SECONDS, "8", FIELD(decision_timeout), .min = SECOND,
      .max = 600 * SECOND},
@@ -102,7 +103,8 @@ const struct conf_key conf_keys[] = {
     {"probe", "max_hosts", CONF_NUMBER, "16", FIELD(probe.max_hosts), .min = 1, .max = 100},
     {"probe", "per_address", CONF_NUMBER, "4", FIELD(probe.per_address), .min = 1, .max = 100},
 
-    {"store", "max_size", CONF_NUMBER, "1024", .unbuilt = true, .min = 1, .max = 1 << 20},
+    {"store", "max_size", CONF_NUMBER, "1024", FIELD(store.max_size), .fixed = true, .min = 1,
+     .max = 1 << 20},
 
     {"redis", "url", CONF_TEXT, "", .unbuilt = true},
     {"redis", "sentinels", CONF_LIST, "", .unbuilt = true},

@@ -4,6 +4,7 @@
 #include "milter/privilege.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -77,18 +78,55 @@ void privilege_raise_files(void)
     setrlimit(RLIMIT_NOFILE, &files);
 }
 
-int privilege_make_dir(const char *dir, const struct identity *who)
+/* Give the new DIR to WHO with MODE. By descriptor: the name could be given another meaning. */
+static int hand_over(const char *dir, mode_t mode, const struct identity *who)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int error = 0;
+
+    if (fd == -1)
+        return -1;
+    if ((who->drop && fchown(fd, who->uid, who->gid) == -1) || fchmod(fd, mode) == -1)
+        error = errno;
+    close(fd);
+    errno = error;
+    return error == 0 ? 0 : -1;
+}
+
+int privilege_make_dir(const char *dir, mode_t mode, const struct identity *who)
 {
     struct stat st;
 
     if (mkdir(dir, 0700) == 0)
-        return who->drop ? chown(dir, who->uid, who->gid) : 0;
+        return hand_over(dir, mode, who);
     if (errno != EEXIST)
         return -1;
     if (stat(dir, &st) == -1)
         return -1;
     errno = ENOTDIR;
     return S_ISDIR(st.st_mode) ? 0 : -1;
+}
+
+bool privilege_can_keep(const char *dir, char *err, size_t size)
+{
+    struct stat st;
+
+    if (stat(dir, &st) == -1) {
+        snprintf(err, size, "%s: %s", dir, strerror(errno));
+        return errno == ENOENT; /* made at the start, by root */
+    }
+    if (!S_ISDIR(st.st_mode))
+        snprintf(err, size, "%s: %s", dir, strerror(ENOTDIR));
+    else if (st.st_uid != geteuid())
+        snprintf(err, size, "%s: belongs to user %u, not %u", dir, (unsigned)st.st_uid,
+                 (unsigned)geteuid());
+    else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        snprintf(err, size, "%s: others may write there", dir);
+    else if (access(dir, R_OK | W_OK | X_OK) == -1)
+        snprintf(err, size, "%s: %s", dir, strerror(errno));
+    else
+        return true;
+    return false;
 }
 
 bool privilege_drop(const struct identity *who, char *err, size_t size)

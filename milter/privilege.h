@@ -26,8 +26,12 @@ void identity_clear(struct identity *who);
 /* As many open files as allowed, 65536 at most; root may raise what is allowed. */
 void privilege_raise_files(void);
 
-/* Make DIR, of mode 0700, for WHO, unless it is there. 0, or -1 with errno. */
-int privilege_make_dir(const char *dir, const struct identity *who);
+/* Make DIR (its last component only), of MODE, for WHO, unless it is there. 0, or -1 with errno. */
+int privilege_make_dir(const char *dir, mode_t mode, const struct identity *who);
+
+/* Can this process keep what it knows in DIR, or make it? False with the reason in ERR. Changes
+ * nothing. */
+bool privilege_can_keep(const char *dir, char *err, size_t size);
 
 /* Become WHO for good. False with the reason in ERR. */
 bool privilege_drop(const struct identity *who, char *err, size_t size);

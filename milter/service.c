@@ -10,14 +10,16 @@
 #include "milter/service.h"
 
 #include "milter/background.h"
+#include "milter/control.h"
 #include "milter/filter.h"
 #include "milter/log.h"
 #include "milter/privilege.h"
 #include "milter/quiet.h"
+#include "milter/reload.h"
+#include "milter/setup.h"
 #include "milter/signals.h"
 #include "milter/socket.h"
 #include "milter/version.h"
-#include "shell/trust.h"
 
 #include <errno.h>
 #include <libmilter/mfapi.h>
@@ -32,13 +34,13 @@
 #include <unistd.h>
 
 enum {
-    REASON_SIZE_MAX = 1024,
     WHY_SIZE = 256,        /* a part of a reason */
     RELOAD_PAUSE_MS = 100, /* between two reloads: a burst of HUPs is not worth a load */
     POLL_MS = 20,
     LAST_CALLBACKS_MS = 5000, /* for callbacks whose wait the engine's end has ended */
     SEND_MS = 1000,           /* for libmilter to send the last replies */
-    LOG_MS = 2000
+    LOG_MS = 2000,
+    STATE_DIR_MODE = 0700
 };
 
 struct service {
@@ -49,91 +51,11 @@ struct service {
     struct worker_call worker;
     struct engine *engine;
     bool engine_runs;
+    struct control *control; /* NULL: none */
     bool bound;
 };
 
 static atomic_bool listener_ended;
-
-/* --- configuration --- */
-
-static struct config *load(const char *path, void (*complain)(const char *line))
-{
-    struct config_errors errors = {0};
-    struct config *c = config_load(path, &errors);
-
-    for (size_t i = 0; i < errors.count; i++)
-        complain(errors.line[i]);
-    if (c == NULL && errors.count == 0)
-        complain("out of memory");
-    config_errors_clear(&errors);
-    return c;
-}
-
-static void complain_to_stderr(const char *line)
-{
-    fprintf(stderr, "%s\n", line);
-}
-
-static void complain_to_log(const char *line)
-{
-    log_line(LOG_ERR, "%s", line);
-}
-
-/* The key whose file makes engine_new fail, with ": " behind it; "" where it is another reason. */
-static const char *key_at_fault(const struct config *c)
-{
-    char why[REASON_SIZE_MAX];
-    struct trust *trust;
-
-    if (access(c->dns.trust_anchor_file, R_OK) == -1)
-        return "dns.trust_anchor_file: ";
-    trust = trust_new(c->ca_file, why, sizeof why);
-    trust_free(trust);
-    return trust ? "" : "ca_file: ";
-}
-
-static bool make_engine(struct service *s, char *err, size_t size)
-{
-    struct engine_setup setup;
-    char why[REASON_SIZE_MAX - 32]; /* the key's name goes in front */
-    const char *key;
-
-    engine_setup_init(&setup, s->config, &s->names, log_text, NULL);
-    s->engine = engine_new(&setup.engine, why, sizeof why);
-    if (s->engine != NULL)
-        return true;
-    key = key_at_fault(s->config);
-    if (strncmp(why, key, strlen(key)) == 0)
-        key = "";
-    snprintf(err, size, "%s%s", key, why);
-    return false;
-}
-
-static const char makeshift_text[] =
-    "user: there is no user \"" CONFIG_DEFAULT_USER "\" yet; the daemon becomes nobody instead";
-
-int service_check(const struct service_options *o)
-{
-    struct service s = {.config = load(o->config_path, complain_to_stderr)};
-    char err[REASON_SIZE_MAX];
-    bool ok;
-
-    if (s.config == NULL)
-        return EX_CONFIG;
-    host_names_get(&s.names);
-    ok = identity_find(&s.who, s.config, err, sizeof err) &&
-         privilege_drop(&s.who, err, sizeof err) && make_engine(&s, err, sizeof err);
-    if (s.who.makeshift)
-        fprintf(stderr, "%s: %s\n", s.config->path, makeshift_text);
-    if (ok)
-        printf("%s: ok\n", s.config->path);
-    else
-        fprintf(stderr, "%s: %s\n", s.config->path, err);
-    engine_free(s.engine);
-    identity_clear(&s.who);
-    config_unref(s.config);
-    return ok ? EX_OK : EX_CONFIG;
-}
 
 /* --- start --- */
 
@@ -164,12 +86,41 @@ static int bind_socket(struct service *s, char *err, size_t size)
     return EX_OK;
 }
 
+/* The daemon does its work without it, too. */
+static void open_control(struct service *s)
+{
+    char why[WHY_SIZE];
+
+    if (s->config->control[0] == '\0')
+        return;
+    s->control = control_new(s->config->control, &s->who, why, sizeof why);
+    if (s->control == NULL)
+        log_line(LOG_WARNING, "control: %s; stsctl cannot reach this daemon", why);
+}
+
 static void make_state_dir(const struct service *s)
 {
     const char *dir = s->config->state_dir;
 
-    if (privilege_make_dir(dir, &s->who) == -1)
+    if (privilege_make_dir(dir, STATE_DIR_MODE, &s->who) == -1)
         log_line(LOG_NOTICE, "state_dir %s: %s", dir, strerror(errno));
+}
+
+/* A client of the control socket wants a reload: serve() does it, as for anybody's HUP. */
+static void ask_reload(void *arg)
+{
+    (void)arg;
+    kill(getpid(), SIGHUP);
+}
+
+/* A socket that nobody serves is none. */
+static void start_control(struct service *s)
+{
+    if (s->control == NULL || control_start(s->control, s->engine, ask_reload, NULL) == 0)
+        return;
+    log_line(LOG_WARNING, "control: %s; stsctl cannot reach this daemon", strerror(errno));
+    control_free(s->control);
+    s->control = NULL;
 }
 
 /* libmilter's listener. */
@@ -194,6 +145,7 @@ static int start_threads(struct service *s, char *err, size_t size)
         return EX_OSERR;
     }
     s->engine_runs = true;
+    start_control(s);
     filter_open(&parts, s->config);
     error = pthread_create(&listener, NULL, listen_main, NULL);
     if (error != 0) {
@@ -213,15 +165,17 @@ static int start(struct service *s, char *err, size_t size)
     if (!identity_find(&s->who, s->config, err, size))
         return EX_CONFIG;
     if (s->who.makeshift)
-        log_line(LOG_WARNING, "%s", makeshift_text);
+        log_line(LOG_WARNING, "%s", setup_makeshift_text);
     privilege_raise_files();
     status = bind_socket(s, err, size);
     if (status != EX_OK)
         return status;
+    open_control(s);
     make_state_dir(s);
     if (!privilege_drop(&s->who, err, size))
         return EX_NOPERM;
-    if (!make_engine(s, err, size))
+    s->engine = setup_engine(s->config, &s->names, SETUP_STORE, err, size);
+    if (s->engine == NULL)
         return EX_CONFIG;
     if (!worker_call_init(&s->worker, s->config->socket, why, sizeof why)) {
         snprintf(err, size, "socket: %s: %s", s->config->socket, why);
@@ -232,38 +186,6 @@ static int start(struct service *s, char *err, size_t size)
         return EX_OSERR;
     }
     return start_threads(s, err, size);
-}
-
-/* --- reload --- */
-
-static void note_fixed(void *arg, const char *key)
-{
-    (void)arg;
-    log_line(LOG_WARNING, "%s cannot change at run time: the old value stays until a restart", key);
-}
-
-static void reload(struct service *s)
-{
-    struct config *fresh = load(s->path, complain_to_log);
-    struct engine_setup setup;
-    char err[REASON_SIZE_MAX] = "out of memory";
-
-    if (fresh == NULL || !config_keep_fixed(fresh, s->config, note_fixed, NULL))
-        goto bad;
-    engine_setup_init(&setup, fresh, &s->names, log_text, NULL);
-    if (engine_configure(s->engine, &setup.engine, err, sizeof err) == -1) {
-        log_line(LOG_ERR, "%s: %s", fresh->path, err);
-        goto bad;
-    }
-    filter_configure(fresh);
-    log_configure(fresh);
-    config_unref(s->config);
-    s->config = fresh;
-    log_line(LOG_NOTICE, "configuration read again");
-    return;
-bad:
-    config_unref(fresh);
-    log_line(LOG_ERR, "configuration not taken: the old one stays in force");
 }
 
 /* --- stop --- */
@@ -287,6 +209,7 @@ static void clear(struct service *s)
         unlink(socket_path(s->config->socket));
     if (s->engine_runs)
         engine_stop(s->engine);
+    control_free(s->control); /* its requests are over with the engine */
     if (wait_for_callbacks(LAST_CALLBACKS_MS)) {
         quiet_wait(s->engine_runs ? SEND_MS : 0);
         filter_clear();
@@ -309,15 +232,23 @@ static void stop(struct service *s)
 
 static void serve(struct service *s)
 {
+    struct reload_parts parts = {
+        .path = s->path, .names = &s->names, .engine = s->engine, .control = s->control};
     enum signal_event event = signals_wait();
 
     while (event != EVENT_STOP) {
-        reload(s);
+        s->config = reload(&parts, s->config);
         event = signals_wait_stop(RELOAD_PAUSE_MS);
         if (event != EVENT_STOP)
             event = signals_wait();
     }
     stop(s);
+}
+
+static void complain(void *arg, const char *line)
+{
+    (void)arg;
+    fprintf(stderr, "%s\n", line);
 }
 
 static void tell_failure(const struct service *s, const char *err)
@@ -341,8 +272,8 @@ static char *absolute(const char *path)
 
 int service_run(const struct service_options *o)
 {
-    struct service s = {.config = load(o->config_path, complain_to_stderr)};
-    char err[REASON_SIZE_MAX];
+    struct service s = {.config = setup_load(o->config_path, complain, NULL)};
+    char err[SETUP_REASON_SIZE];
     int handle = -1, status;
 
     if (s.config == NULL)

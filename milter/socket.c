@@ -1,5 +1,5 @@
 /*
- * socket - the milter socket of the configuration: its address, stale files, rights
+ * socket - the sockets of the configuration: their addresses, stale files, rights
  */
 #include "milter/socket.h"
 
@@ -141,6 +141,85 @@ int socket_grant(const char *path, mode_t mode, uid_t user, gid_t group)
     if ((user != (uid_t)-1 || group != (gid_t)-1) && lchown(path, user, group) == -1)
         return -1;
     return chmod(path, mode);
+}
+
+/* Bind FD to ADDRESS, its file of MODE. 0, or errno. */
+static int bind_with_mode(int fd, const struct sockaddr_storage *address, socklen_t len,
+                          mode_t mode)
+{
+    mode_t before = umask(0777 & ~mode);
+    int error = bind(fd, (const struct sockaddr *)address, len) == 0 ? 0 : errno;
+
+    umask(before);
+    return error;
+}
+
+/* Which file it is, so that no other is removed at the end. 0, or errno. */
+static int note_file(struct socket_listener *l)
+{
+    struct stat st;
+
+    if (lstat(l->path, &st) == -1)
+        return errno;
+    l->device = st.st_dev;
+    l->inode = st.st_ino;
+    return 0;
+}
+
+/* Is the file at L's path its socket? While L listens, the number of its inode is given to no
+ * other. */
+static bool is_own_file(const struct socket_listener *l)
+{
+    struct stat st;
+
+    return lstat(l->path, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_dev == l->device &&
+           st.st_ino == l->inode;
+}
+
+static int open_listener(struct socket_listener *l, const struct sockaddr_storage *address,
+                         socklen_t len, mode_t mode)
+{
+    int error = remove_stale(address, len);
+
+    if (error != 0)
+        return error;
+    l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (l->fd == -1)
+        return errno;
+    error = bind_with_mode(l->fd, address, len, mode);
+    return error ? error : note_file(l);
+}
+
+bool socket_listen(struct socket_listener *l, const char *path, mode_t mode, uid_t user,
+                   gid_t group, char *err, size_t size)
+{
+    bool give = user != (uid_t)-1 || group != (gid_t)-1;
+    struct sockaddr_storage address = {0};
+    socklen_t len;
+    int error;
+
+    *l = (struct socket_listener){.fd = -1};
+    if (!unix_address(path, &address, &len, err, size))
+        return false;
+    strcpy(l->path, path);
+    error = open_listener(l, &address, len, mode);
+    if (error == 0 && ((give && lchown(path, user, group) == -1) || listen(l->fd, SOMAXCONN) == -1))
+        error = errno;
+    if (error == 0)
+        return true;
+    socket_unlisten(l);
+    snprintf(err, size, "%s", error == EADDRINUSE ? "a running daemon has it" : strerror(error));
+    return false;
+}
+
+void socket_unlisten(struct socket_listener *l)
+{
+    if (l->fd == -1)
+        return;
+    if (is_own_file(l))
+        unlink(l->path);
+    close(l->fd);
+    l->fd = -1;
 }
 
 void socket_knock(const struct sockaddr_storage *address, socklen_t len, int ms)

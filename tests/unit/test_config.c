@@ -82,8 +82,8 @@ static const struct key_case key_cases[] = {
      "socket: \"8890\" is no socket: \"inet:PORT@HOST\", \"inet6:PORT@HOST\" or \"unix:PATH\""},
     {"", "socket_mode", "\"0660\"", "\"0999\"", "socket_mode: \"0999\" is no octal file mode"},
     {"", "socket_group", "\"\"", NULL, NULL},
-    {"", "control", "\"unix:/run/sts-milter/control.sock\"", "\"\"",
-     UNBUILT("control", "\"unix:/run/sts-milter/control.sock\"")},
+    {"", "control", "\"unix:/run/sts-milter/control.sock\"", "\"inet:8891@127.0.0.1\"",
+     "control: \"inet:8891@127.0.0.1\" is no unix socket: \"unix:/PATH\", or \"\" for none"},
     {"", "mode", "\"enforce\"", "testing", "mode: \"testing\" is none of enforce, monitor"},
     {"", "decision_timeout", "8", "eight", "decision_timeout: \"eight\" is no number of seconds"},
     {"", "mx_rule", "\"preferred\"", "some", "mx_rule: \"some\" is none of preferred, all, any"},
@@ -123,7 +123,7 @@ static const struct key_case key_cases[] = {
     {"probe", "fail_ttl", "120", "-1", "probe.fail_ttl: \"-1\" is no whole number"},
     {"probe", "max_hosts", "16", "101", "probe.max_hosts: 101 is out of range (1 to 100)"},
     {"probe", "per_address", "4", "0", "probe.per_address: 0 is out of range (1 to 100)"},
-    {"store", "max_size", "1024", "1025", UNBUILT("store.max_size", "1024")},
+    {"store", "max_size", "1024", "0", "store.max_size: 0 is out of range (1 to 1048576)"},
     {"redis", "url", "\"\"", "\"redis://127.0.0.1:6379/0\"", UNBUILT("redis.url", "\"\"")},
     {"redis", "sentinels", "{}", "{\"127.0.0.1:26379\"}", UNBUILT("redis.sentinels", "{}")},
     {"redis", "master_name", "\"mymaster\"", "\"a\"", UNBUILT("redis.master_name", "\"mymaster\"")},
@@ -228,7 +228,8 @@ static void test_values(void **state)
                   "allow_private_addresses = Yes user = ''\n"
                   "dns { servers = {127.0.0.1@53, \"2001:db8::1\"} timeout = 0.5\n"
                   "  unbound_options = {\"local-zone: test. transparent\"} }\n"
-                  "log { target = stderr facility = local3 level = debug }");
+                  "log { target = stderr facility = local3 level = debug }\n"
+                  "control = 'UNIX:/run/c.sock' store { max_size = 7 }");
 
     (void)state;
     assert_string_equal(c->socket, "unix:/run/s.sock");
@@ -251,6 +252,8 @@ static void test_values(void **state)
     assert_string_equal(c->dns.servers[1], "2001:db8::1");
     assert_int_equal(c->dns.timeout, 500);
     assert_string_equal(c->dns.unbound_options[0], "local-zone: test. transparent");
+    assert_string_equal(c->control, "UNIX:/run/c.sock");
+    assert_int_equal(c->store.max_size, 7);
     assert_int_equal(c->log.target, LOG_TO_STDERR);
     assert_string_equal(c->log.facility, "local3");
     assert_int_equal(c->log.level, LEVEL_DEBUG);
@@ -415,6 +418,23 @@ static const struct fault_case form_cases[] = {
     {"port 65536", "socket = 'inet:65536'",
      ":1: socket: \"inet:65536\" has no port between 1 and 65535\n"},
     {"no host", "socket = 'inet:25@'", ":1: socket: \"inet:25@\" has no host behind \"@\"\n"},
+    {"no control socket", "control = ''", ""},
+    {"control: a path alone", "control = /run/c", ""},
+    {"control: not from here on", "control = 'unix:run/c'",
+     ":1: control: \"unix:run/c\" is no unix socket: \"unix:/PATH\", or \"\" for none\n"},
+    {"control: libmilter's other word", "control = 'local:/run/c'",
+     ":1: control: \"local:/run/c\" is no unix socket: \"unix:/PATH\", or \"\" for none\n"},
+    {"control: a folder", "control = 'unix:/run/'",
+     ":1: control: \"unix:/run/\" is a folder, no socket\n"},
+    {"control: 108 octets",
+     "control = '/234567890123456789012345678901234567890123456789012345678901234567890123456789"
+     "01234567890123456789012345678'",
+     ":1: control: "
+     "\"/234567890123456789012345678901234567890123456789012345678901234567890123456789"
+     "01234567890123456789012345678\" has a path too long for a socket\n"},
+    {"the store's least and most", "store { max_size = 1 }", ""},
+    {"a store beyond a TiB", "store { max_size = 1048577 }",
+     ":1: store.max_size: 1048577 is out of range (1 to 1048576)\n"},
     {"a resolver's port", "dns { servers = {'127.0.0.1@0'} }",
      ":1: dns.servers: \"127.0.0.1@0\" is neither \"system\" nor \"root\" nor "
      "\"ADDRESS[@PORT]\"\n"},
@@ -609,9 +629,10 @@ static void test_fixed_keys(void **state)
         if (k->fixed)
             note(fixed, conf_key_title(k, title));
     }
-    assert_string_equal(fixed, "socket socket_mode socket_group user state_dir ca_file dns.servers "
-                               "dns.trust_anchor_file dns.insecure_domains dns.timeout "
-                               "dns.unbound_options log.target ");
+    assert_string_equal(
+        fixed, "socket socket_mode socket_group control user state_dir ca_file dns.servers "
+               "dns.trust_anchor_file dns.insecure_domains dns.timeout "
+               "dns.unbound_options store.max_size log.target ");
 }
 
 static void test_engine_setup(void **state)
@@ -640,8 +661,12 @@ static void test_engine_setup(void **state)
     assert_string_equal(s.own_names[2], "h.ex.test");
     assert_null(s.own_names[3]);
     config_unref(c);
-    c = load_good("helo_name = out.ex.test");
+    c = load_good("helo_name = out.ex.test store { max_size = 3 } state_dir = '/tmp/s'");
     engine_setup_init(&s, c, &names, NULL, NULL);
+    assert_null(s.engine.store_folder); /* one has it: the daemon, when it runs */
+    engine_setup_keep(&s, c);
+    assert_string_equal(s.engine.store_folder, "/tmp/s");
+    assert_int_equal(s.engine.store_max_size, 3 << 20);
     assert_string_equal(s.engine.probe.helo_name, "out.ex.test");
     assert_string_equal(s.own_names[0], "out.ex.test");
     config_unref(c);

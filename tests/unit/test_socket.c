@@ -155,6 +155,59 @@ static void test_grant(void **state)
     unlink(socket_path(spec));
 }
 
+/* A socket of our own: its rights, and which file is removed at the end. */
+static void test_listen(void **state)
+{
+    struct socket_listener l, second;
+    char spec[128], err[256];
+    struct stat st;
+    mode_t before = umask(0);
+
+    (void)state;
+    make_spec(spec, sizeof spec);
+    close(listen_on(spec)); /* stale */
+    assert_true(socket_listen(&l, socket_path(spec), 0640, (uid_t)-1, (gid_t)-1, err, sizeof err));
+    assert_int_equal(umask(before), 0); /* as it was */
+    assert_int_equal(stat(socket_path(spec), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_int_equal(st.st_uid, geteuid());
+    assert_int_equal(socket_check(spec, err, sizeof err), EX_TEMPFAIL);
+    assert_false(
+        socket_listen(&second, socket_path(spec), 0600, (uid_t)-1, (gid_t)-1, err, sizeof err));
+    assert_string_equal(err, "a running daemon has it");
+    assert_int_equal(second.fd, -1);
+    socket_unlisten(&second);
+    assert_int_equal(stat(socket_path(spec), &st), 0); /* it was not the second's */
+    assert_int_equal(unlink(socket_path(spec)), 0);
+    close(listen_on(spec)); /* another's, in our place */
+    socket_unlisten(&l);
+    assert_int_equal(l.fd, -1);
+    assert_int_equal(stat(socket_path(spec), &st), 0);
+    socket_unlisten(&l); /* again: nothing */
+    assert_true(socket_listen(&l, socket_path(spec), 0600, (uid_t)-1, (gid_t)-1, err, sizeof err));
+    socket_unlisten(&l);
+    assert_int_equal(stat(socket_path(spec), &st), -1);
+    assert_false(socket_listen(&l, "/nonexistent/s", 0600, (uid_t)-1, (gid_t)-1, err, sizeof err));
+    assert_string_equal(err, "No such file or directory");
+}
+
+static void test_listen_for_another(void **state)
+{
+    struct socket_listener l;
+    char spec[128], err[256];
+    struct stat st;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    make_spec(spec, sizeof spec);
+    assert_true(socket_listen(&l, socket_path(spec), 0600, 65534, 65533, err, sizeof err));
+    assert_int_equal(stat(socket_path(spec), &st), 0);
+    assert_int_equal(st.st_uid, 65534);
+    assert_int_equal(st.st_gid, 65533);
+    socket_unlisten(&l);
+}
+
 /* A knock is a connection that is closed at once. */
 static void test_knock(void **state)
 {
@@ -183,6 +236,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses),  cmocka_unit_test(test_check_unix),
         cmocka_unit_test(test_check_inet), cmocka_unit_test(test_grant),
+        cmocka_unit_test(test_listen),     cmocka_unit_test(test_listen_for_another),
         cmocka_unit_test(test_knock),
     };
     int failed;
