@@ -8,29 +8,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from . import mail, nameserver, place, wait
+from .asking import logged, self_signed, still, told
 from .case import case, same, within
 from .daemon import HELO
 from .mail import MTAS, POSTFIX, SENDMAIL
-
-
-def self_signed(domain, host=None):
-    host = host or "mx1." + domain
-    return f"451 4.7.5 MTA-STS policy of {domain} cannot be met: {host}: certificate not trusted: self-signed certificate"
-
-
-def still(domain):
-    return f"451 4.7.0 MTA-STS policy of {domain} is still being looked up, try again"
-
-
-def told(address, domain, want):
-    """Asks for one recipient as far as RCPT TO; `want` is the reply, None = accepted. Returns what was sent."""
-    sent = mail.ask(address, "user@" + domain)
-    same(sent.reply, want or mail.accepted(address, "user@" + domain), f"reply at {address} for {domain}")
-    return sent
-
-
-def logged(daemon, count, kind, **want):
-    wait.until(lambda: len(daemon.log(kind, **want)) >= count, 20, f"{daemon.name}: {count} {kind} lines with {want}", 0.1)
 
 
 def through_both(domain):

@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 
 
+SHORT = 16          # s: the max_age of policies that are to be refreshed while we watch
+BURST = 40          # policies learned at once
+
+
 @dataclass
 class MX:
     """A mail host. `behaviour` is one of mail_host.py, `certificate` one of certificates.py."""
@@ -33,6 +37,7 @@ class Domain:
     zone: str = ""              # its own unless given
     ns_address: str = ""        # of a lame or mute domain
     ttl: int = 300
+    max_age: int = 86400
     tarpit: bool = False        # its hosts are served by processes apart, so that they delay no others of ours
 
     def __post_init__(self):
@@ -45,7 +50,8 @@ class Domain:
         return "mta-sts." + self.name
 
     def policy(self):
-        lines = ["version: STSv1", "mode: " + self.mode, *("mx: " + name for name in self.allowed), "max_age: 86400"]
+        lines = ["version: STSv1", "mode: " + self.mode, *("mx: " + name for name in self.allowed),
+                 f"max_age: {self.max_age}"]
         return "".join(line + "\r\n" for line in lines)
 
 
@@ -154,6 +160,27 @@ def changing():
 def family(name, count, wrong, behaviour="good", **rest):
     """`count` domains of one kind in one zone, d1.NAME to dN.NAME."""
     return [one_mx(f"d{n}.{name}", wrong, behaviour=behaviour, zone=name, **rest) for n in range(1, count + 1)]
+
+
+def remembered():
+    """For daemons that end and begin again; nobody else asks for these."""
+    return [
+        one_mx("kept.test", "MX self-signed; DNS and policy host die", certificate="self-signed", ttl=1),
+        Domain("kept-good.test", "DNS and policy host die", ttl=1),
+        one_mx("kept-testing.test", "mode testing; MX self-signed", mode="testing", certificate="self-signed", ttl=1),
+        one_mx("kept-not.test", "MX self-signed; not asked for before", certificate="self-signed"),
+        one_mx("short.test", "MX self-signed; a life of seconds", certificate="self-signed", max_age=SHORT),
+        one_mx("short-lost.test", "policy host is lost", max_age=SHORT),
+        one_mx("short-none.test", "mode none; policy host is lost", mode="none", max_age=SHORT),
+        one_mx("asked.test", "mode testing at first; MX self-signed", mode="testing", certificate="self-signed", ttl=1),
+        one_mx("asked2.test", "MX self-signed", certificate="self-signed"),
+        one_mx("asked3.test", "MX self-signed", certificate="self-signed"),
+        one_mx("harmed.test", "MX self-signed; the store is harmed", certificate="self-signed"),
+        one_mx("harmed-later.test", "MX self-signed; the store is harmed", certificate="self-signed"),
+        one_mx("folder.test", "MX self-signed; the store's folder is not fit", certificate="self-signed"),
+        one_mx("two.test", "MX self-signed; two daemons, one store", certificate="self-signed"),
+        *family("burst.test", BURST, "learned just before the daemon's end", mode="testing", behaviour="refuses"),
+    ]
 
 
 def standard():

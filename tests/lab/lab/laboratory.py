@@ -18,14 +18,19 @@ def script(kind, tarpit):
 
 
 class Laboratory:
-    """`daemons` are started with it. With `mtas`, the first is Sendmail's filter and each has an smtpd of Postfix."""
+    """`daemons` are started with it, or by a case. With `mtas`, each has an smtpd of Postfix, the first one and those
+    that want it a listener of Sendmail."""
 
     def __init__(self, domains, daemons=(), mtas=True):
         self.domains = catalogue.settle(domains)
         self.daemons = list(daemons)
         self.lock = threading.Lock()
         self.nameserver = Nameserver(self.domains)
-        self.mtas = [Postfix([d.port for d in self.daemons]), Sendmail(self.daemons[0].port)] if mtas else []
+        self.mtas = self.make_mtas() if mtas else []
+
+    def make_mtas(self):
+        first, *others = self.daemons
+        return [Postfix(self.daemons), Sendmail([first] + [daemon for daemon in others if daemon.sendmail])]
 
     def up(self):
         syslog.start()
@@ -35,9 +40,10 @@ class Laboratory:
             parts = [*(mta.start for mta in self.mtas), self.nameserver.start, self.start_hosts]
             for under_way in [pool.submit(part) for part in parts]:
                 under_way.result()
-        for daemon in self.daemons:
+        at_start = [daemon for daemon in self.daemons if daemon.at_start]
+        for daemon in at_start:
             daemon.start()
-        for daemon in self.daemons:
+        for daemon in at_start:
             daemon.ready()
         for mta in self.mtas:
             mta.ready(20)
@@ -73,9 +79,23 @@ class Laboratory:
             self.write_scripts()
             self.nameserver.publish(domain)
 
+    def rewrite(self, *domains):
+        """Their policy hosts are as the catalogue has them now when this returns."""
+        with self.lock:
+            self.write_scripts()
+        for domain in domains:
+            wait.until(lambda domain=domain: wait.listens(domain.host_address, 443) == (domain.host != "down"), 10,
+                       f"{domain.policy_host} is {domain.host}")
+
+    def daemon(self, name):
+        return next(daemon for daemon in self.daemons if daemon.name == name)
+
     def requests(self, domain):
         """What the domain's policy host was asked, handshakes included."""
         return [entry for entry in journal.read(REQUESTS) if entry["sni"] == "mta-sts." + domain]
+
+    def fetches(self, domain):
+        return sum(entry["event"] == "request" for entry in self.requests(domain))
 
     def sessions(self, host, helo):
         """Finished SMTP sessions at an MX host by whoever says EHLO `helo`."""

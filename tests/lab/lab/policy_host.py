@@ -18,6 +18,7 @@ LIMIT = 65536
 class PolicyHosts:
     def __init__(self, script, journal):
         self.script, self.journal, self.shelf = Script(script), Journal(journal), Shelf()
+        self.listeners = {}
         self.default = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.default.sni_callback = self.choose
 
@@ -31,11 +32,24 @@ class PolicyHosts:
         connection.sni = name
 
     async def serve(self):
-        for host in self.script.now().values():
-            if host["behaviour"] != "down":
-                await asyncio.start_server(self.client, host["address"], 443, ssl=self.default, backlog=1024)
+        followed = self.script.now()
+        await self.follow(followed)
         print("ready", flush=True)
-        await asyncio.Event().wait()
+        while True:
+            if self.script.now() is not followed:
+                followed = self.script.now()
+                await self.follow(followed)
+            await asyncio.sleep(0.05)
+
+    async def follow(self, hosts):
+        """Listens for those that are not down."""
+        for name, host in hosts.items():
+            listener = self.listeners.get(name)
+            if host["behaviour"] == "down" and listener:
+                self.listeners.pop(name).close()
+            elif host["behaviour"] != "down" and not listener:
+                self.listeners[name] = await asyncio.start_server(
+                    self.client, host["address"], 443, ssl=self.default, backlog=1024)
 
     async def client(self, reader, writer):
         try:

@@ -72,9 +72,12 @@ SMTPD = "{address}:25 inet n - n - 100 smtpd\n    -o smtpd_milters=inet:127.0.0.
 
 
 class Postfix:
-    def __init__(self, milter_ports):
-        """An smtpd on 127.0.1.1 for the first port, on 127.0.1.2 for the second, ..."""
-        self.services = {f"{HOST}{n}": port for n, port in enumerate(milter_ports, 1)}
+    def __init__(self, daemons):
+        """An smtpd on 127.0.1.1 for the first daemon, on 127.0.1.2 for the second, ..."""
+        self.services = {}
+        for n, daemon in enumerate(daemons, 1):
+            daemon.address["Postfix"] = f"{HOST}{n}"
+            self.services[f"{HOST}{n}"] = daemon.port
         self.log = place.LOG / "postfix.log"
 
     def start(self):

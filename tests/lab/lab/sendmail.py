@@ -6,7 +6,8 @@ from . import certificates, place, wait
 from .process import Process
 
 FOLDER = place.STATE / "sendmail"
-ADDRESS = "127.0.2.1"
+HOST = "127.0.2."           # one address per daemon
+ADDRESS = HOST + "1"
 BINARY = "/usr/libexec/sendmail/sendmail"
 
 MC = """\
@@ -31,12 +32,17 @@ FEATURE(`no_default_msa')dnl
 FEATURE(`promiscuous_relay')dnl
 FEATURE(`accept_unresolvable_domains')dnl
 FEATURE(`mailertable', `hash {folder}/mailertable')dnl
-DAEMON_OPTIONS(`Name=MTA, Family=inet, Addr={address}, Port=25')dnl
-INPUT_MAIL_FILTER(`sts', `S=inet:{port}@127.0.0.1, F=T, T=C:10s;S:30s;R:30s;E:2m')dnl
+{services}dnl
 MAILER(`local')dnl
 MAILER(`smtp')dnl
 LOCAL_CONFIG
 Cwlocal.test
+"""
+
+# With one daemon an administrator writes INPUT_MAIL_FILTER and leaves InputMailFilters out.
+SERVICE = """\
+MAIL_FILTER(`{name}', `S=inet:{port}@127.0.0.1, F=T, T=C:10s;S:30s;R:30s;E:2m')dnl
+DAEMON_OPTIONS(`Name=MTA-{name}, Family=inet, Addr={address}, Port=25, InputMailFilters={name}')dnl
 """
 
 # A plain domain is a next hop whose policy counts; [host] is a route that the administrator pinned.
@@ -49,14 +55,20 @@ relayed.test    relay:relayed.test
 
 
 class Sendmail:
-    def __init__(self, milter_port):
-        self.port = milter_port
+    def __init__(self, daemons):
+        """A listener on 127.0.2.1 for the first daemon, on 127.0.2.2 for the second, ... Ten are the most it can have."""
+        self.services = {}
+        for n, daemon in enumerate(daemons, 1):
+            daemon.address["Sendmail"] = f"{HOST}{n}"
+            self.services[f"{HOST}{n}"] = daemon.port
 
     def start(self):
         (FOLDER / "queue").mkdir(parents=True)
         for name in ("helpfile", "aliases", "status"):
             (FOLDER / name).touch()
-        mc = MC.format(folder=FOLDER, ca=certificates.CA_FILE, address=ADDRESS, port=self.port)
+        services = "".join(SERVICE.format(name=f"sts{n}", address=address, port=port)
+                           for n, (address, port) in enumerate(self.services.items(), 1))
+        mc = MC.format(folder=FOLDER, ca=certificates.CA_FILE, services=services)
         (FOLDER / "sendmail.mc").write_text(mc)
         cf = FOLDER / "sendmail.cf"
         with open(cf, "w") as output, open(place.LOG / "m4.log", "w") as errors:
@@ -67,7 +79,8 @@ class Sendmail:
         self.process = Process("sendmail", [BINARY, "-C", cf, "-L", "sm-mta", "-bD", "-q15m"])
 
     def ready(self, seconds):
-        wait.port(ADDRESS, 25, seconds, self.process.alive)
+        for address in self.services:
+            wait.port(address, 25, seconds, self.process.alive)
 
     def stop(self):
         self.process.stop()

@@ -20,13 +20,17 @@ def until(condition, seconds, what, pause=0.02):
         time.sleep(pause)
 
 
+def listens(address, number):
+    try:
+        socket.create_connection((address, number), 1).close()
+        return True
+    except OSError:
+        return False
+
+
 def port(address, number, seconds, alive=lambda: True):
     def open_port():
         if not alive():
             raise TookTooLong(f"the server of {address}:{number} ended")
-        try:
-            socket.create_connection((address, number), 1).close()
-            return True
-        except OSError:
-            return False
+        return listens(address, number)
     until(open_port, seconds, f"a listener on {address}:{number}")
