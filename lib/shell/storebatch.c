@@ -92,6 +92,7 @@ static int forget(struct storebatch *b, MDB_val *key, const struct store_change 
     if (storemerge_forget(t->readable ? &t->record : NULL, &change->record, b->now, &out) ==
         STOREMERGE_KEEP)
         return 0;
+    storebound_replaced(b->bound, change->record.name);
     return store(b, key, &out);
 }
 
@@ -159,6 +160,7 @@ static int purge_along(struct storebatch *b, MDB_cursor *c, struct storebatch_pl
         }
         if (is_over(&val, b->now)) {
             rc = mdb_cursor_del(c, 0);
+            storebound_changed(b->bound);
             ++*dropped;
         }
         if (rc == 0)

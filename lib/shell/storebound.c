@@ -14,10 +14,12 @@ enum {
     KNOWN_FULL = 64
 };
 
-/* Nothing of this registrable domain expires before UNTIL: no use to look through its records. */
+/* This registrable domain has ENTRIES policies, and none of them expires before UNTIL: a flood of
+ * its names is refused without a look at its records. */
 struct known_full {
     size_t len;
     char key[STOREKEY_MAX];
+    size_t entries;
     int64_t until;
 };
 
@@ -216,11 +218,12 @@ static struct known_full *known_full(struct storebound *b, const char *key, size
     return &b->full[hash % KNOWN_FULL];
 }
 
-static bool is_known_full(struct storebound *b, const struct owner *o, int64_t now)
+static bool is_known_full(struct storebound *b, const struct owner *o, const struct need *need)
 {
     const struct known_full *k = known_full(b, o->key, o->len);
 
-    return k->len == o->len && memcmp(k->key, o->key, o->len) == 0 && now < k->until;
+    return o->len > 0 && k->len == o->len && memcmp(k->key, o->key, o->len) == 0 &&
+           k->entries >= need->most && need->now < k->until;
 }
 
 static void set_known_full(struct storebound *b, const struct owner *o, int64_t until)
@@ -228,8 +231,15 @@ static void set_known_full(struct storebound *b, const struct owner *o, int64_t 
     struct known_full *k = known_full(b, o->key, o->len);
 
     k->len = o->len;
+    k->entries = o->entries;
     k->until = until;
     memcpy(k->key, o->key, o->len);
+}
+
+void storebound_changed(struct storebound *b)
+{
+    for (int i = 0; i < KNOWN_FULL; i++)
+        b->full[i].len = 0;
 }
 
 void storebound_replaced(struct storebound *b, const char *name)
@@ -246,10 +256,8 @@ static int owner_make_room(struct storebound *b, MDB_cursor *c, struct owner *o,
                            const struct need *need)
 {
     int64_t first_end;
-
-    if (is_known_full(b, o, need->now))
-        return 0;
     int rc = owner_drop_expired(c, o, need, &first_end);
+
     if (rc == 0 && !fits(o, need->octets, need->most, need->most_octets))
         set_known_full(b, o, first_end);
     return rc;
@@ -284,8 +292,10 @@ static int drop_expired(struct storebound *b, MDB_cursor *c, int64_t now)
     while (rc == 0 && b->may_look > 0) {
         b->may_look--;
         looked_at(b, &key);
-        if (ends_at(&val) <= now)
+        if (ends_at(&val) <= now) {
             rc = mdb_cursor_del(c, 0);
+            storebound_changed(b);
+        }
         if (rc == 0)
             rc = mdb_cursor_get(c, &key, &val, MDB_NEXT);
     }
@@ -308,6 +318,8 @@ static int admit(struct storebound *b, MDB_cursor *c, const struct storebound_ne
     if (need.most == 0) /* what this frees is for the next newcomer */
         return drop_expired(b, c, n->now);
     o.len = owner_key(b, n->name, o.key);
+    if (is_known_full(b, &o, &need))
+        return 0;
     if (o.len > 0)
         rc = owner_count(c, &o);
     if (rc == 0 && !fits(&o, n->octets, need.most, need.most_octets))

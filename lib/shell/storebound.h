@@ -44,5 +44,8 @@ int storebound_admit(struct storebound *b, const struct storebound_newcomer *n, 
 
 /* The record of NAME was replaced: when its domain's first policy expires may have changed. */
 void storebound_replaced(struct storebound *b, const char *name);
+/* Records went otherwise (dropped, a transaction given up, another file): nothing that was seen of
+ * any domain counts any more. */
+void storebound_changed(struct storebound *b);
 
 #endif

@@ -245,7 +245,8 @@ static int look_through(struct storefile *s, int fd, char *err, size_t size)
     char aside[PATH_MAX];
 
     if (is_empty(fd)) { /* new; a lock file can only be a leftover */
-        unlink(s->lock_path);
+        if (unlink(s->lock_path) == 0)
+            tell(s, SEVERITY_WARNING, "%s was emptied, or is gone; policies start anew", s->path);
         return fd;
     }
     storecheck(s->path, false, fd, &found);
@@ -297,6 +298,7 @@ static bool open_to_write(struct storefile *s, struct storeenv *e, char *err, si
         return false;
     }
     storefolder_sync(s->folder);
+    storebound_changed(s->bound);
     return true;
 }
 
@@ -592,8 +594,11 @@ static int transact(struct storefile *s, struct work *w)
         return rc;
     rc = do_work(s, txn, w);
     if (rc == 0)
-        return mdb_txn_commit(txn);
-    mdb_txn_abort(txn);
+        rc = mdb_txn_commit(txn);
+    else
+        mdb_txn_abort(txn);
+    if (rc != 0)
+        storebound_changed(s->bound);
     return rc;
 }
 
