@@ -5,6 +5,7 @@
 #include "engine/refreshlog.h"
 #include "engine/storetier.h"
 #include "engine/table.h"
+#include "shell/suffix.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ struct job {
     struct ladder_request *request;
     bool begun;
     struct policy_record record; /* what was known before */
+    const char *owner;           /* its registrable domain, within the record's name */
     bool counted;                /* the record has the number of failures from the store */
     bool asked_for;              /* by the operator: does not count for REFRESH_AT_ONCE */
     int64_t began;               /* Unix s */
@@ -32,6 +34,7 @@ struct job {
 
 struct refresher {
     struct refresh_config config;
+    struct suffix *suffix; /* may be NULL: then each domain is an owner of its own */
     struct timer timer;
     struct store_read *scan;
     char after[DOMAIN_SIZE]; /* where the round goes on */
@@ -53,6 +56,21 @@ static struct job *job_find(const struct refresher *r, const char *domain)
     return n == NULL ? NULL : OWNER_OF(n, struct job, node);
 }
 
+static const char *owner_of(const struct refresher *r, const char *domain)
+{
+    return r->suffix != NULL ? suffix_registrable(r->suffix, domain) : domain;
+}
+
+/* How many in LIST (waiting, or under way) are OWNER's? Both are short. */
+static size_t count_of_owner(const struct recency *list, const char *owner)
+{
+    size_t n = 0;
+
+    for (const struct recency *l = list->newer; l != list; l = l->newer)
+        n += strcmp(OWNER_OF(l, struct job, link)->owner, owner) == 0;
+    return n;
+}
+
 /* One that waits, for the domain of RECORD (whose reference it takes over). */
 static struct job *job_new(struct refresher *r, struct policy_record *record, bool counted)
 {
@@ -64,6 +82,7 @@ static struct job *job_new(struct refresher *r, struct policy_record *record, bo
     }
     j->refresher = r;
     j->record = *record;
+    j->owner = owner_of(r, j->record.name);
     j->counted = counted;
     j->node.name = j->record.name;
     table_insert(&r->jobs, &j->node);
@@ -141,10 +160,17 @@ static void begin_one(struct refresher *r, struct job *j)
     }
 }
 
+/* The longest waiting one first, but for those whose owner has enough under way. */
 static void begin_waiting(struct refresher *r)
 {
-    while (r->at_once < REFRESH_AT_ONCE && !recency_is_empty(&r->waiting))
-        begin_one(r, OWNER_OF(r->waiting.newer, struct job, link));
+    struct recency *l = r->waiting.newer, *next;
+
+    for (; r->at_once < REFRESH_AT_ONCE && l != &r->waiting; l = next) {
+        struct job *j = OWNER_OF(l, struct job, link);
+        next = l->newer;
+        if (count_of_owner(&r->under_way, j->owner) < REFRESH_OWNER_AT_ONCE)
+            begin_one(r, j);
+    }
 }
 
 /* --- what came of one --- */
@@ -246,7 +272,8 @@ static void consider(struct refresher *r, const struct policy_record *record, bo
 {
     struct policy_record copy;
 
-    if (r->waiting_count >= REFRESH_WAITING || job_find(r, record->name) != NULL)
+    if (r->waiting_count >= REFRESH_WAITING || job_find(r, record->name) != NULL ||
+        count_of_owner(&r->waiting, owner_of(r, record->name)) >= REFRESH_OWNER_WAITING)
         return;
     copy = policy_record_ref(record);
     bring_up_to_date(r, &copy);
@@ -290,7 +317,7 @@ static void tick(void *arg)
     const struct store_query query = {
         .after = r->after,
         .look_at = REFRESH_LOOK_AT,
-        .most = REFRESH_WAITING,
+        .most = REFRESH_WAITING - r->waiting_count,
         .due_only = true,
         .retry_after = *r->config.retry_after,
         .now = clock_unix(),
@@ -298,7 +325,7 @@ static void tick(void *arg)
 
     timer_start(&r->timer, REFRESH_TICK_MS);
     begin_waiting(r);
-    if (r->scan == NULL && r->waiting_count == 0)
+    if (r->scan == NULL && r->waiting_count < REFRESH_WAITING / 2)
         r->scan = store_scan(r->config.store, &query, on_scanned, r);
 }
 
@@ -362,6 +389,7 @@ struct refresher *refresher_new(const struct refresh_config *config)
     recency_init(&r->waiting);
     recency_init(&r->under_way);
     timer_init(&r->timer, config->loop, tick, r);
+    r->suffix = suffix_new();
     if (!table_init(&r->jobs)) {
         refresher_free(r);
         return NULL;
@@ -381,5 +409,6 @@ void refresher_free(struct refresher *r)
     while (!recency_is_empty(&r->under_way))
         job_free(OWNER_OF(r->under_way.newer, struct job, link));
     table_clear(&r->jobs);
+    suffix_free(r->suffix);
     free(r);
 }

@@ -32,7 +32,11 @@ enum {
     REFRESH_TICK_MS = 5000, /* between pieces of the round */
     REFRESH_LOOK_AT = 2000, /* records read in one piece */
     REFRESH_WAITING = 256,  /* found to be due, and not begun yet */
-    REFRESH_AT_ONCE = 32    /* under way, those that the operator asks for apart */
+    REFRESH_AT_ONCE = 64,   /* under way, those that the operator asks for apart */
+    /* Of these, below one registrable domain: whoever makes his policy hosts hang holds up the
+     * refreshes of his own policies, not of others' */
+    REFRESH_OWNER_WAITING = 8,
+    REFRESH_OWNER_AT_ONCE = 2
 };
 
 /* Begins with its first piece one tick later. NULL: out of memory. */

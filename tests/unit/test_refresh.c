@@ -389,6 +389,34 @@ static void ten_thousand_due_at_once(void **state)
     kit_clear(&k);
 }
 
+/* Whoever makes his policy hosts hang holds up his own refreshes, not those of others. */
+static void an_owner_holds_up_himself_only(void **state)
+{
+    enum { CROWD = 100, OTHERS = 10 };
+    struct kit k;
+
+    (void)state;
+    kit_init(&k, all_well);
+    for (int i = 0; i < CROWD + OTHERS; i++) {
+        char name[32];
+        snprintf(name, sizeof name, i < CROWD ? "s%d.crowd.test" : "z%d.test", i);
+        store_keep(k.bed.store, make_record(name, "enforce", DAY, 10 * DAY));
+    }
+    k.bed.net.holds = true;
+    for (int i = 0; i < 5; i++) {
+        pass(5);
+        await_count(&k.bed, &k.bed.net.starts, REFRESH_OWNER_AT_ONCE + OTHERS);
+    }
+    assert_int_equal(k.bed.net.starts, REFRESH_OWNER_AT_ONCE + OTHERS);
+    network_let_go(&k.bed.net);
+    k.bed.net.holds = false;
+    for (int i = 0; i < CROWD && stats_of(&k).refreshed < CROWD + OTHERS; i++)
+        tick(&k);
+    assert_int_equal(stats_of(&k).refreshed,
+                     CROWD + OTHERS); /* they come to their turn all the same */
+    kit_clear(&k);
+}
+
 /* Found again before what was fetched is written, or before it has come: not started twice. */
 static void not_twice(void **state)
 {
@@ -443,11 +471,11 @@ static void pauses_before_it_is_written(void **state)
 static void mail_is_quicker(void **state)
 {
     struct kit k;
+    char name[32]; /* of the last one, which has to wait */
 
     (void)state;
     kit_init(&k, all_well);
     for (int i = 0; i < REFRESH_AT_ONCE + 1; i++) {
-        char name[32];
         snprintf(name, sizeof name, "d%02d.test", i);
         store_keep(k.bed.store, make_record(name, "enforce", DAY, 10 * DAY));
     }
@@ -455,9 +483,8 @@ static void mail_is_quicker(void **state)
     pass(5);
     await_count(&k.bed, &k.bed.net.starts, REFRESH_AT_ONCE);
     assert_int_equal(k.bed.net.starts, REFRESH_AT_ONCE);
-    remember(&k.bed,
-             make_policy_fact("d32.test", make_policy("enforce", "mx.ex.test", "1", now, 10 * DAY),
-                              now + 60));
+    remember(&k.bed, make_policy_fact(
+                         name, make_policy("enforce", "mx.ex.test", "1", now, 10 * DAY), now + 60));
     network_let_go(&k.bed.net);
     assert_true(run_until(k.bed.loop, is_quiet, &k.bed));
     tick(&k);
@@ -650,12 +677,12 @@ static void operator_joins(void **state)
 {
     struct kit k;
     struct told a = {0}, b = {0}, other = {0}, waiting = {0};
+    char name[32]; /* of the last one, which has to wait */
 
     (void)state;
     kit_init(&k, all_well);
     store_keep(k.bed.store, make_record("ex.test", "enforce", DAY, 10 * DAY));
     for (int i = 0; i < REFRESH_AT_ONCE; i++) {
-        char name[32];
         snprintf(name, sizeof name, "x%02d.test", i);
         store_keep(k.bed.store, make_record(name, "enforce", DAY, 10 * DAY));
     }
@@ -667,7 +694,7 @@ static void operator_joins(void **state)
     assert_true(refresher_refresh(k.refresher, "ex.test", hear, &a));
     assert_true(refresher_refresh(k.refresher, "ex.test", hear, &b));
     assert_true(refresher_refresh(k.refresher, "other.test", hear, &other));
-    assert_true(refresher_refresh(k.refresher, "x31.test", hear, &waiting)); /* had to wait */
+    assert_true(refresher_refresh(k.refresher, name, hear, &waiting));
     await_count(&k.bed, &k.bed.net.starts, REFRESH_AT_ONCE + 2);
     assert_int_equal(k.bed.net.starts, REFRESH_AT_ONCE + 2);
     assert_int_equal(stats_of(&k).under_way, REFRESH_AT_ONCE + 2);
@@ -731,6 +758,7 @@ int main(void)
         cmocka_unit_test(none_vanishes_silently),
         cmocka_unit_test(changed_policies_void_decisions),
         cmocka_unit_test(ten_thousand_due_at_once),
+        cmocka_unit_test(an_owner_holds_up_himself_only),
         cmocka_unit_test(not_twice),
         cmocka_unit_test(pauses_before_it_is_written),
         cmocka_unit_test(mail_is_quicker),
