@@ -322,7 +322,7 @@ static bool format_is_ours(struct look *l, MDB_dbi meta)
 static bool trees_are_good(struct look *l)
 {
     MDB_dbi names, meta, policies;
-    size_t entries;
+    size_t entries = 0;
     int rc = mdb_dbi_open(l->txn, NULL, 0, &names);
 
     if (rc != 0)
