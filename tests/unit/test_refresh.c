@@ -628,6 +628,7 @@ static void operator_asks(void **state)
         const char *why;
         struct host_script script[1];
         bool stored, null_answer;
+        bool just_now; /* the stored one was fetched in this very second */
         const char *want_failure;
         bool want_policy;
     } row[] = {
@@ -645,6 +646,12 @@ static void operator_asks(void **state)
          .want_policy = true,
          .want_failure = "connection refused",
          .script = {{.error = "connection refused"}}},
+        {.why = "a second has both a fetch that went well and one that failed",
+         .stored = true,
+         .just_now = true,
+         .want_policy = true,
+         .want_failure = "connection refused",
+         .script = {{.error = "connection refused"}}},
         {.why = "none there", .want_failure = "no TXT record", .script = {{.absent = true}}},
         {.why = "out of memory",
          .null_answer = true,
@@ -659,7 +666,8 @@ static void operator_asks(void **state)
         kit_init(&k, row[i].script);
         k.bed.net.null_answer = row[i].null_answer;
         if (row[i].stored)
-            store_keep(k.bed.store, make_record("ex.test", "enforce", HOUR, 10 * DAY));
+            store_keep(k.bed.store,
+                       make_record("ex.test", "enforce", row[i].just_now ? 0 : HOUR, 10 * DAY));
         assert_true(refresher_refresh(k.refresher, "ex.test", hear, &t));
         assert_int_equal(t.times, 0); /* from a later turn */
         assert_true(run_until(k.bed.loop, is_told, &t));
