@@ -68,16 +68,21 @@ int durable_start(struct durable *d)
     return 0;
 }
 
-void durable_request(struct durable *d, const struct cache_request *request, cache_told told,
-                     void *arg)
+void durable_tell_stopping(cache_told told, void *arg)
 {
     static const struct cache_answer stopping = {
         .outcome = CACHE_STOPPING, .why = "the daemon is stopping", .next = ""};
 
+    told(arg, &stopping);
+}
+
+void durable_request(struct durable *d, const struct cache_request *request, cache_told told,
+                     void *arg)
+{
     if (d->cache != NULL)
         cache_request(d->cache, request, told, arg);
     else
-        told(arg, &stopping);
+        durable_tell_stopping(told, arg);
 }
 
 void durable_stop(struct durable *d)

@@ -37,6 +37,9 @@ int durable_start(struct durable *d);
 void durable_request(struct durable *d, const struct cache_request *request, cache_told told,
                      void *arg);
 
+/* Who can have no answer is told so: it stops. Any thread. */
+void durable_tell_stopping(cache_told told, void *arg);
+
 /* On the engine's thread, before its end: who waits for a command is told that it stops. */
 void durable_stop(struct durable *d);
 /* Before the ladder is freed: nothing is asked of it any more. */

@@ -404,8 +404,6 @@ static void do_cache(void *arg)
 
 void engine_cache(struct engine *e, const struct cache_request *request, cache_told told, void *arg)
 {
-    static const struct cache_answer stopping = {
-        .outcome = CACHE_STOPPING, .why = "the daemon is stopping", .next = ""};
     struct errand *r = errand_new(e, request->domain);
 
     if (r != NULL) {
@@ -416,7 +414,7 @@ void engine_cache(struct engine *e, const struct cache_request *request, cache_t
             return;
     }
     free(r);
-    told(arg, &stopping);
+    durable_tell_stopping(told, arg);
 }
 
 /* Decisions are made anew by the new rules; policies and host facts are kept. */

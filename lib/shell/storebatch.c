@@ -138,20 +138,11 @@ static bool is_over(const MDB_val *val, int64_t now)
     return over;
 }
 
-static int start_behind(MDB_cursor *c, struct storebatch_place *place, MDB_val *key, MDB_val *val)
-{
-    *key = (MDB_val){place->len, place->key};
-    int rc = mdb_cursor_get(c, key, val, place->len == 0 ? MDB_FIRST : MDB_SET_RANGE);
-    if (rc == 0 && key->mv_size == place->len && memcmp(key->mv_data, place->key, place->len) == 0)
-        rc = mdb_cursor_get(c, key, val, MDB_NEXT);
-    return rc;
-}
-
 static int purge_along(struct storebatch *b, MDB_cursor *c, struct storebatch_place *place,
                        size_t most, size_t look_at, size_t *dropped)
 {
     MDB_val key, val;
-    int rc = start_behind(c, place, &key, &val);
+    int rc = storeenv_behind(c, place->key, place->len, &key, &val);
 
     for (; rc == 0 && look_at > 0 && *dropped < most; look_at--) {
         if (key.mv_size <= STOREKEY_MAX) {

@@ -1,6 +1,7 @@
 #include "shell/storebound.h"
 
 #include "core/policyrecord.h"
+#include "shell/storeenv.h"
 #include "shell/storefile.h"
 #include "shell/storekey.h"
 #include "shell/suffix.h"
@@ -265,17 +266,6 @@ static int owner_make_room(struct storebound *b, MDB_cursor *c, struct owner *o,
 
 /* ---- a full store ---- */
 
-/* Go on behind the record that was looked at last; from the start again behind the last one. */
-static int next_to_look_at(struct storebound *b, MDB_cursor *c, MDB_val *key, MDB_val *val)
-{
-    *key = (MDB_val){b->behind_len, b->behind};
-    int rc = mdb_cursor_get(c, key, val, b->behind_len == 0 ? MDB_FIRST : MDB_SET_RANGE);
-    if (rc == 0 && key->mv_size == b->behind_len &&
-        memcmp(key->mv_data, b->behind, key->mv_size) == 0)
-        rc = mdb_cursor_get(c, key, val, MDB_NEXT);
-    return rc;
-}
-
 static void looked_at(struct storebound *b, const MDB_val *key)
 {
     b->behind_len = key->mv_size <= STOREKEY_MAX ? key->mv_size : 0;
@@ -287,7 +277,7 @@ static void looked_at(struct storebound *b, const MDB_val *key)
 static int drop_expired(struct storebound *b, MDB_cursor *c, int64_t now)
 {
     MDB_val key, val;
-    int rc = b->may_look > 0 ? next_to_look_at(b, c, &key, &val) : 0;
+    int rc = b->may_look > 0 ? storeenv_behind(c, b->behind, b->behind_len, &key, &val) : 0;
 
     while (rc == 0 && b->may_look > 0) {
         b->may_look--;
@@ -300,7 +290,7 @@ static int drop_expired(struct storebound *b, MDB_cursor *c, int64_t now)
             rc = mdb_cursor_get(c, &key, &val, MDB_NEXT);
     }
     if (rc == MDB_NOTFOUND)
-        b->behind_len = 0;
+        b->behind_len = 0; /* from the start again */
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 

@@ -148,3 +148,13 @@ const char *storeenv_harm(const struct storeenv *e, const char *lock_path)
         return "lost its lock file while in use";
     return NULL;
 }
+
+int storeenv_behind(MDB_cursor *c, const char *from, size_t len, MDB_val *key, MDB_val *val)
+{
+    *key = (MDB_val){len, (char *)(uintptr_t)from}; /* LMDB does not write to it */
+    int rc = mdb_cursor_get(c, key, val, len == 0 ? MDB_FIRST : MDB_SET_RANGE);
+
+    if (rc == 0 && len > 0 && key->mv_size == len && memcmp(key->mv_data, from, len) == 0)
+        rc = mdb_cursor_get(c, key, val, MDB_NEXT);
+    return rc;
+}

@@ -34,6 +34,10 @@ void storeenv_close(struct storeenv *e); /* not open is fine */
 /* A larger map, and file. On failure it may have been left without a map: close it. */
 int storeenv_grow(struct storeenv *e, size_t map_size);
 
+/* Put C on the first entry behind the key of LEN octets at FROM, which need not be there; LEN 0: on
+ * the first of all. */
+int storeenv_behind(MDB_cursor *c, const char *from, size_t len, MDB_val *key, MDB_val *val);
+
 /* Is the file still whole and in its place? NULL, or what happened to it (static text). */
 const char *storeenv_harm(const struct storeenv *e, const char *lock_path);
 

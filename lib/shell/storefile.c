@@ -271,18 +271,6 @@ struct walk {
     char *last;
 };
 
-static int walk_start(struct walk *w, MDB_cursor *c, MDB_val *key, MDB_val *val)
-{
-    char octets[STOREKEY_MAX];
-    size_t len = storekey_make(w->name, octets);
-
-    *key = (MDB_val){len, octets};
-    int rc = mdb_cursor_get(c, key, val, len == 0 ? MDB_FIRST : MDB_SET_RANGE);
-    if (rc == 0 && key->mv_size == len && memcmp(key->mv_data, octets, len) == 0)
-        rc = mdb_cursor_get(c, key, val, MDB_NEXT);
-    return rc;
-}
-
 /* False: the caller has seen enough. */
 static bool walk_see(struct walk *w, const MDB_val *key, const MDB_val *val)
 {
@@ -303,7 +291,8 @@ static int walk_along(struct walk *w, MDB_cursor *c)
 {
     MDB_val key, val;
     size_t n = 0;
-    int rc = walk_start(w, c, &key, &val);
+    char from[STOREKEY_MAX];
+    int rc = storeenv_behind(c, from, storekey_make(w->name, from), &key, &val);
 
     while (rc == 0 && n++ < w->most && walk_see(w, &key, &val))
         rc = mdb_cursor_get(c, &key, &val, MDB_NEXT);
