@@ -27,6 +27,7 @@ struct job {
     struct policy_record record; /* what was known before */
     const char *owner;           /* its registrable domain, within the record's name */
     bool counted;                /* the record has the number of failures from the store */
+    bool failing;                /* its last fetch failed */
     bool asked_for;              /* by the operator: does not count for REFRESH_AT_ONCE */
     int64_t began;               /* Unix s */
     struct listener *listeners;
@@ -61,14 +62,48 @@ static const char *owner_of(const struct refresher *r, const char *domain)
     return r->suffix != NULL ? suffix_registrable(r->suffix, domain) : domain;
 }
 
-/* How many in LIST (waiting, or under way) are OWNER's? Both are short. */
-static size_t count_of_owner(const struct recency *list, const char *owner)
-{
-    size_t n = 0;
+/* Those in a list that count for its limits. */
+struct tally {
+    size_t all, failing;
+    size_t owners, owners_failing; /* of these, one owner's */
+};
 
-    for (const struct recency *l = list->newer; l != list; l = l->newer)
-        n += strcmp(OWNER_OF(l, struct job, link)->owner, owner) == 0;
-    return n;
+/* LIST is that of those waiting, or of those under way: both are short. */
+static struct tally tally_of(const struct recency *list, const char *owner)
+{
+    struct tally t = {0};
+
+    for (const struct recency *l = list->newer; l != list; l = l->newer) {
+        const struct job *j = OWNER_OF(l, struct job, link);
+        bool is_owners = strcmp(j->owner, owner) == 0;
+        t.all++;
+        t.failing += j->failing;
+        t.owners += is_owners;
+        t.owners_failing += is_owners && j->failing;
+    }
+    return t;
+}
+
+/* Is one more of OWNER's, FAILING or not, to be kept waiting? */
+static bool may_wait(const struct refresher *r, const char *owner, bool failing)
+{
+    struct tally t = tally_of(&r->waiting, owner);
+
+    if (t.all >= REFRESH_WAITING || t.owners >= REFRESH_OWNER_WAITING)
+        return false;
+    return !failing || (t.failing < REFRESH_FAILING_WAITING &&
+                        t.owners_failing < REFRESH_OWNER_FAILING_WAITING);
+}
+
+/* The limit of all that are under way is at_once's. */
+static bool may_begin(const struct refresher *r, const struct job *j)
+{
+    struct tally t = tally_of(&r->under_way, j->owner);
+
+    if (t.owners >= REFRESH_OWNER_AT_ONCE)
+        return false;
+    return !j->failing || (t.failing < REFRESH_FAILING_AT_ONCE &&
+                           t.owners_failing < REFRESH_OWNER_FAILING_AT_ONCE);
 }
 
 /* One that waits, for the domain of RECORD (whose reference it takes over). */
@@ -84,6 +119,7 @@ static struct job *job_new(struct refresher *r, struct policy_record *record, bo
     j->record = *record;
     j->owner = owner_of(r, j->record.name);
     j->counted = counted;
+    j->failing = j->record.tried_at != 0;
     j->node.name = j->record.name;
     table_insert(&r->jobs, &j->node);
     recency_add(&r->waiting, &j->link);
@@ -160,7 +196,7 @@ static void begin_one(struct refresher *r, struct job *j)
     }
 }
 
-/* The longest waiting one first, but for those whose owner has enough under way. */
+/* The longest waiting one first, but for those of whose kind or owner enough are under way. */
 static void begin_waiting(struct refresher *r)
 {
     struct recency *l = r->waiting.newer, *next;
@@ -168,7 +204,7 @@ static void begin_waiting(struct refresher *r)
     for (; r->at_once < REFRESH_AT_ONCE && l != &r->waiting; l = next) {
         struct job *j = OWNER_OF(l, struct job, link);
         next = l->newer;
-        if (count_of_owner(&r->under_way, j->owner) < REFRESH_OWNER_AT_ONCE)
+        if (may_begin(r, j))
             begin_one(r, j);
     }
 }
@@ -272,12 +308,11 @@ static void consider(struct refresher *r, const struct policy_record *record, bo
 {
     struct policy_record copy;
 
-    if (r->waiting_count >= REFRESH_WAITING || job_find(r, record->name) != NULL ||
-        count_of_owner(&r->waiting, owner_of(r, record->name)) >= REFRESH_OWNER_WAITING)
+    if (r->waiting_count >= REFRESH_WAITING || job_find(r, record->name) != NULL)
         return;
     copy = policy_record_ref(record);
     bring_up_to_date(r, &copy);
-    if (is_due(r, &copy))
+    if (is_due(r, &copy) && may_wait(r, owner_of(r, copy.name), copy.tried_at != 0))
         job_new(r, &copy, counted); /* out of memory: the next round finds it */
     else
         policy_record_clear(&copy);

@@ -36,7 +36,13 @@ enum {
     /* Of these, below one registrable domain: whoever makes his policy hosts hang holds up the
      * refreshes of his own policies, not of others' */
     REFRESH_OWNER_WAITING = 8,
-    REFRESH_OWNER_AT_ONCE = 2
+    REFRESH_OWNER_AT_ONCE = 2,
+    /* And of all of these, policies whose last fetch failed: the others, of the same registrable
+     * domain too, do not wait behind hosts that hang each time */
+    REFRESH_FAILING_WAITING = 64,
+    REFRESH_FAILING_AT_ONCE = 32,
+    REFRESH_OWNER_FAILING_WAITING = 4,
+    REFRESH_OWNER_FAILING_AT_ONCE = 1
 };
 
 /* Begins with its first piece one tick later. NULL: out of memory. */

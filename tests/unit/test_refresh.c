@@ -74,6 +74,15 @@ static void tick(struct kit *k)
     assert_true(run_until(k->bed.loop, is_quiet, &k->bed));
 }
 
+/* One tick, while the network answers nothing. */
+static void tick_begun(struct kit *k)
+{
+    k->bed.store->scans = 0;
+    pass(REFRESH_TICK_MS / 1000);
+    assert_true(run_until(k->bed.loop, has_scanned, &k->bed));
+    run_for(k->bed.loop, 5);
+}
+
 static struct refresh_stats stats_of(struct kit *k)
 {
     struct refresh_stats s;
@@ -414,6 +423,55 @@ static void an_owner_holds_up_himself_only(void **state)
         tick(&k);
     assert_int_equal(stats_of(&k).refreshed,
                      CROWD + OTHERS); /* they come to their turn all the same */
+    kit_clear(&k);
+}
+
+/* A policy that is due, and whose last fetch failed some hours ago. */
+static void keep_failing(struct kit *k, const char *name)
+{
+    struct policy_record r = make_record(name, "enforce", DAY, 10 * DAY);
+
+    r.tried_at = now - 5 * HOUR;
+    r.failures = 3;
+    store_keep(k->bed.store, r);
+}
+
+static bool is_under_way(struct kit *k, const char *name)
+{
+    for (struct recency *l = k->bed.net.all.newer; l != &k->bed.net.all; l = l->newer) {
+        const struct fake_work *w = OWNER_OF(l, struct fake_work, link);
+        if (w->known != NULL && strcmp(w->known->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* R67: policy hosts that hang each time, in whatever number, leave room for those that answer: of
+ * the same registrable domain, and of others. */
+static void failing_ones_leave_room(void **state)
+{
+    enum { CROWD = 400, OWNERS = 200 };
+    struct kit k;
+    char name[64];
+
+    (void)state;
+    kit_init(&k, all_well);
+    for (int i = 0; i < CROWD; i++) {
+        snprintf(name, sizeof name, "a%03d.crowd.test", i);
+        keep_failing(&k, name);
+    }
+    for (int i = 0; i < OWNERS; i++) {
+        snprintf(name, sizeof name, "a%03d.test", i);
+        keep_failing(&k, name);
+    }
+    store_keep(k.bed.store, make_record("z.crowd.test", "enforce", DAY, 10 * DAY));
+    store_keep(k.bed.store, make_record("zz.test", "enforce", DAY, 10 * DAY));
+    k.bed.net.holds = true;
+    for (int i = 0; i < 8; i++)
+        tick_begun(&k);
+    assert_true(is_under_way(&k, "z.crowd.test"));
+    assert_true(is_under_way(&k, "zz.test"));
+    assert_int_equal(k.bed.net.starts, REFRESH_FAILING_AT_ONCE + 2);
     kit_clear(&k);
 }
 
@@ -767,6 +825,7 @@ int main(void)
         cmocka_unit_test(changed_policies_void_decisions),
         cmocka_unit_test(ten_thousand_due_at_once),
         cmocka_unit_test(an_owner_holds_up_himself_only),
+        cmocka_unit_test(failing_ones_leave_room),
         cmocka_unit_test(not_twice),
         cmocka_unit_test(pauses_before_it_is_written),
         cmocka_unit_test(mail_is_quicker),
