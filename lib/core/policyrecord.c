@@ -176,23 +176,33 @@ static uint64_t number_at(const unsigned char *at, size_t octets)
     return number;
 }
 
+static bool checksum_fits(const unsigned char *data, size_t len)
+{
+    return number_at(data + len - CRC_SIZE, CRC_SIZE) == checksum(data, len - CRC_SIZE);
+}
+
+/* NULL: a frame of this format and of LEN octets; the checksum is not looked at. */
+static const char *frame_reason(const unsigned char *data, size_t len)
+{
+    if (len < FRAME_SIZE)
+        return "too short";
+    if (memcmp(data, magic, sizeof(magic)) != 0 || data[FORMAT_AT] != FORMAT)
+        return "no policy record";
+    if (len > POLICY_RECORD_MAX || number_at(data + LENGTH_AT, 4) != len)
+        return "length";
+    return NULL;
+}
+
 /* Is the frame whole: magic, format, length, checksum? What another format has behind its number is
  * nothing that we know, so this is told before the rest is looked at. */
 static bool frame_is_whole(const unsigned char *data, size_t len, char *err, size_t size)
 {
-    const char *reason = NULL;
-
     if (len > FORMAT_AT && memcmp(data, magic, sizeof(magic)) == 0 && data[FORMAT_AT] != FORMAT) {
         snprintf(err, size, "format %d, not %d", data[FORMAT_AT], FORMAT);
         return false;
     }
-    if (len < FRAME_SIZE)
-        reason = "too short";
-    else if (memcmp(data, magic, sizeof(magic)) != 0)
-        reason = "no policy record";
-    else if (len > POLICY_RECORD_MAX || number_at(data + LENGTH_AT, 4) != len)
-        reason = "length";
-    else if (number_at(data + len - CRC_SIZE, CRC_SIZE) != checksum(data, len - CRC_SIZE))
+    const char *reason = frame_reason(data, len);
+    if (reason == NULL && !checksum_fits(data, len))
         reason = "checksum";
     if (reason != NULL)
         snprintf(err, size, "%s", reason);
@@ -336,4 +346,60 @@ bool policy_record_decode(struct policy_record *r, const void *data, size_t len,
         return true;
     policy_record_clear(r);
     return false;
+}
+
+/* ---- a short look ---- */
+
+/* VALUE, up to END, was a valid max_age when the record was written. */
+static uint32_t max_age_of(const char *value, const char *end)
+{
+    uint64_t seconds = 0;
+
+    while (value < end && (*value == ' ' || *value == '\t'))
+        value++;
+    for (; value < end && *value >= '0' && *value <= '9' && seconds < POLICY_MAX_AGE_LIMIT; value++)
+        seconds = seconds * 10 + (uint64_t)(*value - '0');
+    return seconds < POLICY_MAX_AGE_LIMIT ? (uint32_t)seconds : POLICY_MAX_AGE_LIMIT;
+}
+
+/* The first line of that name counts (R58). Only policies that policy_parse() took are written, so
+ * nothing else has to be looked at. */
+static bool find_max_age(const char *text, size_t len, uint32_t *max_age)
+{
+    static const char key[] = "max_age:";
+    const char *end = text + len;
+
+    while (text < end) {
+        const char *lf = memchr(text, '\n', (size_t)(end - text));
+        const char *line_end = lf != NULL ? lf : end;
+
+        if ((size_t)(line_end - text) >= sizeof(key) - 1 &&
+            memcmp(text, key, sizeof(key) - 1) == 0) {
+            *max_age = max_age_of(text + sizeof(key) - 1, line_end);
+            return true;
+        }
+        text = lf != NULL ? lf + 1 : end;
+    }
+    return false;
+}
+
+/* INT64_MAX: it has no end. */
+static int64_t end_of(const unsigned char *octets, size_t len)
+{
+    struct head h;
+    uint32_t max_age;
+
+    if (frame_reason(octets, len) != NULL || take_head(octets + LENGTH_AT + 4, len, &h) != NULL ||
+        h.kind != KIND_POLICY)
+        return INT64_MAX;
+    const char *text = (const char *)octets + len - CRC_SIZE - h.text_len;
+    if (!find_max_age(text, h.text_len, &max_age) || h.fetched_at > INT64_MAX - (int64_t)max_age)
+        return INT64_MAX;
+    return h.fetched_at + (int64_t)max_age;
+}
+
+bool policy_record_expired(const void *data, size_t len, int64_t now, int64_t *end)
+{
+    *end = end_of(data, len);
+    return *end <= now && *end < INT64_MAX && checksum_fits(data, len);
 }

@@ -41,6 +41,14 @@ void policy_record_encode(const struct policy_record *r, unsigned char *out);
 bool policy_record_decode(struct policy_record *r, const void *data, size_t len, char *err,
                           size_t size);
 
+/*
+ * A short look at the LEN octets at DATA: is it the record of a policy, whole by its checksum, that
+ * has expired at NOW? The policy is not parsed. END becomes the Unix s when it ends, INT64_MAX
+ * where there is none: a tombstone, or no record. Of one that has not expired the checksum is not
+ * looked at, and END is what the octets say.
+ */
+bool policy_record_expired(const void *data, size_t len, int64_t now, int64_t *end);
+
 /* Drop what R owns and zero it. */
 void policy_record_clear(struct policy_record *r);
 

@@ -8,6 +8,7 @@
 /* What is there under the key of a change. */
 struct there {
     bool found, readable;
+    size_t octets;
     struct policy_record record;
 };
 
@@ -25,6 +26,7 @@ static int find(struct storebatch *b, MDB_val *key, const char *name, struct the
     *t = (struct there){.found = rc == 0};
     if (rc != 0)
         return rc == MDB_NOTFOUND ? 0 : rc;
+    t->octets = val.mv_size;
     t->readable = policy_record_decode(&t->record, val.mv_data, val.mv_size, err, sizeof err);
     if (t->readable && strcmp(t->record.name, name) != 0) {
         policy_record_clear(&t->record);
@@ -45,17 +47,28 @@ static int store(struct storebatch *b, MDB_val *key, const struct policy_record 
     return rc;
 }
 
-/* A policy where there was none, and no policy is to make room for it. */
-static int admit(struct storebatch *b, const struct policy_record *r, bool *room)
+/* Is there a policy in R's place, or what was one? */
+static bool replaces(const struct there *t)
 {
-    struct storebound_newcomer n = {.txn = b->txn, .policies = policies(b), .name = r->name};
+    return t->found && !(t->readable && t->record.policy == NULL);
+}
+
+/* No policy is to make room for R, whether it is a newcomer or replaces what is in T. */
+static int admit(struct storebatch *b, const struct policy_record *r, const struct there *t,
+                 bool *room)
+{
+    struct storebound_newcomer n = {.txn = b->txn,
+                                    .policies = policies(b),
+                                    .name = r->name,
+                                    .octets = policy_record_size(r),
+                                    .there = replaces(t) ? t->octets : 0,
+                                    .now = b->now,
+                                    .steady = b->steady};
     int rc = storebound_used(b->txn, b->env->tree, STOREENV_TREES, &n.used);
 
     *room = false;
-    if (rc != 0 || b->tight)
+    if (rc != 0 || (b->tight && n.there == 0))
         return rc;
-    n.octets = policy_record_size(r);
-    n.now = b->now;
     return storebound_admit(b->bound, &n, room);
 }
 
@@ -75,13 +88,14 @@ static int put(struct storebatch *b, MDB_val *key, struct store_change *change,
     case STOREMERGE_WRITE:
         break;
     }
-    if (!t->found || (t->readable && t->record.policy == NULL))
-        rc = admit(b, &change->record, &room);
-    else
-        storebound_replaced(b->bound, change->record.name);
+    rc = admit(b, &out, t, &room);
     if (rc == 0 && !room)
         change->result = STORE_REFUSED;
-    return rc == 0 && room ? store(b, key, &out) : rc;
+    if (rc != 0 || !room)
+        return rc;
+    if (replaces(t))
+        storebound_replaced(b->bound, out.name);
+    return store(b, key, &out);
 }
 
 static int forget(struct storebatch *b, MDB_val *key, const struct store_change *change,
@@ -130,7 +144,11 @@ static bool is_over(const MDB_val *val, int64_t now)
 {
     struct policy_record r;
     char err[128];
+    int64_t end;
 
+    /* Most are not: they need not be parsed. Only tombstones have no end. */
+    if (!policy_record_expired(val->mv_data, val->mv_size, now, &end) && end < INT64_MAX)
+        return false;
     if (!policy_record_decode(&r, val->mv_data, val->mv_size, err, sizeof err))
         return false;
     bool over = record_is_over(&r, now);

@@ -17,7 +17,8 @@ struct storebatch {
     struct storebound *bound;
     MDB_txn *txn;
     int64_t now;
-    bool tight; /* no newcomer: the room that is left is for what is there */
+    bool steady; /* the clock is believed: what is expired may go to make room */
+    bool tight;  /* no newcomer: the room that is left is for what is there */
     void (*unreadable)(void *arg, const char *name, const char *reason);
     void *arg;
 };

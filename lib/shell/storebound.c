@@ -10,24 +10,37 @@
 #include <string.h>
 
 enum {
-    SHARE_OF_OCTETS = 64, /* of max_size, below one registrable domain */
-    LOOK_PER_BATCH = 2000,
+    SHARE_OF_OCTETS = 64,    /* of max_size, below one registrable domain */
+    SHARE_TO_REPLACE = 1024, /* of max_size: below it replacements may grow, however full it is */
+    LEFT_TO_DELETE = 32,     /* of max_size: LMDB needs free pages for any change */
+    LOOK_RECORDS = 2000,     /* in a batch, for either purpose */
+    LOOK_OCTETS = 1 << 20,
     KNOWN_FULL = 64
 };
 
-/* This registrable domain has ENTRIES policies, and none of them expires before UNTIL: a flood of
- * its names is refused without a look at its records. */
-struct known_full {
-    size_t len;
+/* What one registrable domain has. */
+struct owner {
+    size_t len; /* 0: the name has no owner to share with */
     char key[STOREKEY_MAX];
-    size_t entries;
+    size_t entries, octets;
+};
+
+/* None of the owner's policies expires before UNTIL: a flood of its names is refused without a look
+ * at its records. */
+struct known_full {
+    struct owner owner;
     int64_t until;
+};
+
+/* What may still be looked at in this batch. */
+struct look {
+    size_t records, octets;
 };
 
 struct storebound {
     struct suffix *suffix; /* may be NULL */
     size_t max_size;
-    size_t may_look; /* at so many records, in this batch */
+    struct look of_owners, of_all;
     size_t behind_len;
     char behind[STOREKEY_MAX]; /* where the search for expired ones in a full store goes on */
     struct known_full full[KNOWN_FULL];
@@ -54,7 +67,18 @@ void storebound_free(struct storebound *b)
 
 void storebound_begin(struct storebound *b)
 {
-    b->may_look = LOOK_PER_BATCH;
+    b->of_all = b->of_owners = (struct look){.records = LOOK_RECORDS, .octets = LOOK_OCTETS};
+}
+
+static bool may_look(const struct look *l)
+{
+    return l->records > 0 && l->octets > 0;
+}
+
+static void count_look(struct look *l, const MDB_val *val)
+{
+    l->records -= l->records > 0;
+    l->octets -= val->mv_size < l->octets ? val->mv_size : l->octets;
 }
 
 size_t storebound_entries(size_t used, size_t max, size_t most)
@@ -66,6 +90,16 @@ size_t storebound_entries(size_t used, size_t max, size_t most)
     if (used > seven)
         return 0;
     return most - (size_t)((double)(most - 1) * (double)(used - half) / (double)(seven - half));
+}
+
+size_t storebound_octets(size_t used, size_t max)
+{
+    uint64_t share = max / SHARE_OF_OCTETS;
+
+    if (share < POLICY_RECORD_MAX)
+        share = POLICY_RECORD_MAX;
+    share = share * storebound_entries(used, max, STORE_PER_REGISTRABLE) / STORE_PER_REGISTRABLE;
+    return share > STOREBOUND_SMALL ? (size_t)share : STOREBOUND_SMALL;
 }
 
 int storebound_used(MDB_txn *txn, const MDB_dbi *dbi, size_t count, size_t *used)
@@ -123,12 +157,6 @@ static size_t owner_key(const struct storebound *b, const char *name, char key[S
 
 /* ---- what one owner has ---- */
 
-struct owner {
-    size_t len;
-    char key[STOREKEY_MAX];
-    size_t entries, octets;
-};
-
 /* A tombstone is a record without any policy, and so the shortest for its name. */
 static bool is_tombstone(const MDB_val *key, const MDB_val *val)
 {
@@ -157,46 +185,35 @@ static int owner_count(MDB_cursor *c, struct owner *o)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-/* When the policy in VAL ends; of no use at all: 0; a tombstone stays: INT64_MAX. */
-static int64_t ends_at(const MDB_val *val)
-{
-    struct policy_record r;
-    char err[128];
-    int64_t t = INT64_MAX;
-
-    if (!policy_record_decode(&r, val->mv_data, val->mv_size, err, sizeof err))
-        return 0;
-    if (r.policy != NULL)
-        t = policy_expires_at(r.policy);
-    policy_record_clear(&r);
-    return t;
-}
-
-static bool fits(const struct owner *o, size_t octets, size_t most, size_t most_octets)
-{
-    if (o->entries >= most)
-        return false;
-    return o->entries == 0 || o->octets + octets <= most_octets;
-}
-
+/* What somebody asks for. */
 struct need {
     size_t octets, most, most_octets;
     int64_t now;
 };
 
-/* Drop what is expired of the owner's until there is room; FIRST_END: when the next one ends. */
+static bool fits(const struct owner *o, const struct need *need)
+{
+    return o->entries < need->most && o->octets + need->octets <= need->most_octets;
+}
+
+/*
+ * Drop what is expired of the owner's until there is room; FIRST_END: when the next one ends. Once
+ * begun all of them are looked at, so that the last is not forgotten for ever: it is his share at
+ * most.
+ */
 static int owner_drop_expired(MDB_cursor *c, struct owner *o, const struct need *need,
-                              int64_t *first_end)
+                              struct look *look, int64_t *first_end)
 {
     MDB_val key = {o->len, o->key}, val;
     int rc = mdb_cursor_get(c, &key, &val, MDB_SET_RANGE);
 
     *first_end = INT64_MAX;
-    while (rc == 0 && storekey_below(key.mv_data, key.mv_size, o->key, o->len) &&
-           !fits(o, need->octets, need->most, need->most_octets)) {
-        int64_t end = ends_at(&val);
+    while (rc == 0 && storekey_below(key.mv_data, key.mv_size, o->key, o->len) && !fits(o, need)) {
+        int64_t end;
         size_t octets = key.mv_size + val.mv_size;
-        if (end <= need->now) {
+
+        count_look(look, &val);
+        if (policy_record_expired(val.mv_data, val.mv_size, need->now, &end)) {
             rc = mdb_cursor_del(c, 0);
             if (rc != 0)
                 break;
@@ -219,47 +236,55 @@ static struct known_full *known_full(struct storebound *b, const char *key, size
     return &b->full[hash % KNOWN_FULL];
 }
 
+static bool is_of(const struct known_full *k, const char *key, size_t len)
+{
+    return len > 0 && k->owner.len == len && memcmp(k->owner.key, key, len) == 0;
+}
+
 static bool is_known_full(struct storebound *b, const struct owner *o, const struct need *need)
 {
     const struct known_full *k = known_full(b, o->key, o->len);
 
-    return o->len > 0 && k->len == o->len && memcmp(k->key, o->key, o->len) == 0 &&
-           k->entries >= need->most && need->now < k->until;
+    return is_of(k, o->key, o->len) && need->now < k->until && !fits(&k->owner, need);
 }
 
 static void set_known_full(struct storebound *b, const struct owner *o, int64_t until)
 {
     struct known_full *k = known_full(b, o->key, o->len);
 
-    k->len = o->len;
-    k->entries = o->entries;
+    k->owner = *o;
     k->until = until;
-    memcpy(k->key, o->key, o->len);
+}
+
+static void forget_known_full(struct storebound *b, const char *key, size_t len)
+{
+    struct known_full *k = known_full(b, key, len);
+
+    if (is_of(k, key, len))
+        k->owner.len = 0;
 }
 
 void storebound_changed(struct storebound *b)
 {
     for (int i = 0; i < KNOWN_FULL; i++)
-        b->full[i].len = 0;
+        b->full[i].owner.len = 0;
 }
 
 void storebound_replaced(struct storebound *b, const char *name)
 {
     char key[STOREKEY_MAX];
     size_t len = owner_key(b, name, key);
-    struct known_full *k = known_full(b, key, len);
 
-    if (len > 0 && k->len == len && memcmp(k->key, key, len) == 0)
-        k->len = 0;
+    forget_known_full(b, key, len);
 }
 
 static int owner_make_room(struct storebound *b, MDB_cursor *c, struct owner *o,
                            const struct need *need)
 {
     int64_t first_end;
-    int rc = owner_drop_expired(c, o, need, &first_end);
+    int rc = owner_drop_expired(c, o, need, &b->of_owners, &first_end);
 
-    if (rc == 0 && !fits(o, need->octets, need->most, need->most_octets))
+    if (rc == 0 && !fits(o, need))
         set_known_full(b, o, first_end);
     return rc;
 }
@@ -277,12 +302,13 @@ static void looked_at(struct storebound *b, const MDB_val *key)
 static int drop_expired(struct storebound *b, MDB_cursor *c, int64_t now)
 {
     MDB_val key, val;
-    int rc = b->may_look > 0 ? storeenv_behind(c, b->behind, b->behind_len, &key, &val) : 0;
+    int64_t end;
+    int rc = may_look(&b->of_all) ? storeenv_behind(c, b->behind, b->behind_len, &key, &val) : 0;
 
-    while (rc == 0 && b->may_look > 0) {
-        b->may_look--;
+    while (rc == 0 && may_look(&b->of_all)) {
+        count_look(&b->of_all, &val);
         looked_at(b, &key);
-        if (ends_at(&val) <= now) {
+        if (policy_record_expired(val.mv_data, val.mv_size, now, &end)) {
             rc = mdb_cursor_del(c, 0);
             storebound_changed(b);
         }
@@ -296,26 +322,70 @@ static int drop_expired(struct storebound *b, MDB_cursor *c, int64_t now)
 
 /* ---- a newcomer ---- */
 
-static int admit(struct storebound *b, MDB_cursor *c, const struct storebound_newcomer *n,
-                 bool *room)
+/* Above seven eighths there is room for small ones of owners who have none, as long as pages are
+ * left to delete any. MOST 0: no room for anybody. */
+static struct need need_of(const struct storebound *b, const struct storebound_newcomer *n)
 {
-    struct owner o = {.len = 0};
     struct need need = {.octets = n->octets, .now = n->now};
-    int rc = 0;
 
     need.most = storebound_entries(n->used, b->max_size, STORE_PER_REGISTRABLE);
-    need.most_octets = b->max_size / SHARE_OF_OCTETS;
-    if (need.most == 0) /* what this frees is for the next newcomer */
-        return drop_expired(b, c, n->now);
+    need.most_octets = storebound_octets(n->used, b->max_size);
+    if (need.most == 0 && n->used <= b->max_size - b->max_size / LEFT_TO_DELETE)
+        need.most = 1;
+    return need;
+}
+
+static int admit_newcomer(struct storebound *b, MDB_cursor *c, const struct storebound_newcomer *n,
+                          bool *room)
+{
+    struct need need = need_of(b, n);
+    struct owner o = {.len = 0};
+    int rc = 0;
+
     o.len = owner_key(b, n->name, o.key);
-    if (is_known_full(b, &o, &need))
+    if (n->octets > need.most_octets || need.most == 0 || is_known_full(b, &o, &need))
         return 0;
     if (o.len > 0)
         rc = owner_count(c, &o);
-    if (rc == 0 && !fits(&o, n->octets, need.most, need.most_octets))
+    if (rc == 0 && !fits(&o, &need) && n->steady && may_look(&b->of_owners))
         rc = owner_make_room(b, c, &o, &need);
-    *room = rc == 0 && fits(&o, n->octets, need.most, need.most_octets);
+    *room = rc == 0 && fits(&o, &need);
+    if (*room)
+        forget_known_full(b, o.key, o.len); /* the newcomer may expire before the others */
     return rc;
+}
+
+/* A lone policy is replaced by any: else nobody could keep his. */
+static int admit_larger(struct storebound *b, MDB_cursor *c, const struct storebound_newcomer *n,
+                        bool *room)
+{
+    struct owner o = {.len = 0};
+    size_t share = storebound_octets(n->used, b->max_size);
+    int rc = 0;
+
+    o.len = owner_key(b, n->name, o.key);
+    if (o.len > 0)
+        rc = owner_count(c, &o);
+    if (share < b->max_size / SHARE_TO_REPLACE)
+        share = b->max_size / SHARE_TO_REPLACE;
+    *room = rc == 0 && (o.entries <= 1 || o.octets + n->octets <= share + n->there);
+    return rc;
+}
+
+static int admit(struct storebound *b, MDB_cursor *c, const struct storebound_newcomer *n,
+                 bool *room)
+{
+    int rc = 0;
+
+    if (n->there > 0 && n->octets > n->there)
+        return admit_larger(b, c, n, room);
+    *room = n->there > 0;
+    if (*room)
+        return 0;
+    /* Most of what this frees is for the next newcomers. */
+    if (n->steady && storebound_entries(n->used, b->max_size, STORE_PER_REGISTRABLE) == 0)
+        rc = drop_expired(b, c, n->now);
+    return rc == 0 ? admit_newcomer(b, c, n, room) : rc;
 }
 
 int storebound_admit(struct storebound *b, const struct storebound_newcomer *n, bool *room)

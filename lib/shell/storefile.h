@@ -101,7 +101,8 @@ struct store_change {
  * to max_size where it has to. Only where even the reserve is too small for the batch does each
  * change have a transaction of its own.
  */
-void storefile_write(struct storefile *s, struct store_change *change, size_t count, int64_t now);
+void storefile_write(struct storefile *s, struct store_change *change, size_t count, int64_t now,
+                     bool steady);
 
 /* Drop up to MOST records that are over (record_is_over), going round by itself from where the last
  * call ended; a call looks at 100,000 records at most. Returns how many were dropped. */

@@ -19,7 +19,7 @@ struct work {
     size_t count;
     size_t most, dropped;
     int64_t now;
-    bool tight;
+    bool steady, tight;
 };
 
 static int do_work(struct storefile *s, MDB_txn *txn, struct work *w)
@@ -28,6 +28,7 @@ static int do_work(struct storefile *s, MDB_txn *txn, struct work *w)
                            .bound = s->bound,
                            .txn = txn,
                            .now = w->now,
+                           .steady = w->steady,
                            .tight = w->tight,
                            .unreadable = storefile_tell_unreadable,
                            .arg = s};
@@ -118,7 +119,11 @@ static int work_one_by_one(struct storefile *s, struct work *all)
 
     set_results(all, STORE_TROUBLE);
     for (size_t i = 0; i < all->count && (rc == 0 || rc == MDB_MAP_FULL); i++) {
-        struct work one = {.change = all->change + i, .count = 1, .now = all->now, .tight = true};
+        struct work one = {.change = all->change + i,
+                           .count = 1,
+                           .now = all->now,
+                           .steady = all->steady,
+                           .tight = true};
         rc = work(s, &one);
         if (rc != 0)
             set_results(&one, rc == MDB_MAP_FULL ? STORE_REFUSED : STORE_TROUBLE);
@@ -155,9 +160,10 @@ static void tell_write_trouble(struct storefile *s, int rc)
     memcpy(s->write_trouble, text, sizeof text);
 }
 
-void storefile_write(struct storefile *s, struct store_change *change, size_t count, int64_t now)
+void storefile_write(struct storefile *s, struct store_change *change, size_t count, int64_t now,
+                     bool steady)
 {
-    struct work w = {.change = change, .count = count, .now = now};
+    struct work w = {.change = change, .count = count, .now = now, .steady = steady};
     int rc = STOREFILE_NOT_OPEN;
 
     set_results(&w, STORE_TROUBLE);

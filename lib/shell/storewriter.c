@@ -10,6 +10,11 @@
 
 #include <stdlib.h>
 
+enum {
+    PAGE_COPIED = 4096,
+    BATCH_ROOM_MIN = 64 << 10 /* sixteen small changes, in the fullest store */
+};
+
 struct storewriter {
     struct storewriter_config config;
     struct loopthread thread;
@@ -21,8 +26,10 @@ struct storewriter {
 
     struct timer retry_timer, purge_timer;
     struct task purge;
-    int64_t purge_now;                /* Unix s; of the purge under way */
-    int64_t clock_wall, clock_steady; /* s; when the two clocks were last compared */
+    int64_t purge_now;    /* Unix s; of the purge under way */
+    int64_t clock_offset; /* s: the wall clock's lead on the steady one at the last purge or jump */
+    int64_t believe_at;   /* clock_ms() from which the wall clock is believed, without a new jump */
+    bool jumped;          /* since the last purge */
 
     pthread_mutex_t stats_mutex; /* for the one below */
     struct storefile_stats stats;
@@ -45,6 +52,46 @@ void storewriter_stats(struct storewriter *w, struct storefile_stats *stats)
     pthread_mutex_unlock(&w->stats_mutex);
 }
 
+/* --- the clock --- */
+
+/* The wall clock's lead on the one that is never set. */
+static int64_t lead_of(int64_t wall)
+{
+    return wall - clock_ms() / 1000;
+}
+
+/*
+ * Look whether the wall clock, which says WALL, has kept pace. One that is wrong at boot and set
+ * right later must not make policies look long expired: they are kept (DESIGN section 7).
+ */
+static void watch_clock(struct storewriter *w, int64_t wall)
+{
+    int64_t lead = lead_of(wall), jump = lead - w->clock_offset;
+
+    if (jump <= CLOCK_JUMP_MAX && jump >= -CLOCK_JUMP_MAX)
+        return;
+    w->clock_offset = lead;
+    w->believe_at = clock_ms() + w->config.purge_ms;
+    w->jumped = true;
+}
+
+/* For a batch: not soon after the start either, as the clock may have been wrong before it. */
+static bool clock_is_believed(struct storewriter *w, int64_t wall)
+{
+    watch_clock(w, wall);
+    return clock_ms() >= w->believe_at;
+}
+
+/* For a purge: has it kept pace since the last one? */
+static bool clock_kept_pace(struct storewriter *w, int64_t wall)
+{
+    watch_clock(w, wall);
+    bool kept = !w->jumped;
+    w->clock_offset = lead_of(wall);
+    w->jumped = false;
+    return kept;
+}
+
 /* --- changes --- */
 
 void storewriter_add(struct storewriter *w, struct storewriter_change *c)
@@ -64,13 +111,38 @@ static struct storewriter_change *change_of(struct handoff_item *item)
     return (struct storewriter_change *)item; /* its first member */
 }
 
+/*
+ * Octets of text and of pages that a batch may come to: each change makes LMDB copy the page it is
+ * on, and what it copied is free only for the batch after the next. Where that is more than what is
+ * left the whole batch would do without newcomers, so it is a quarter of that. The file's numbers
+ * are this thread's own.
+ */
+static size_t batch_room(const struct storewriter *w)
+{
+    const struct storefile_stats *s = &w->stats;
+    size_t left = s->octets_max > s->octets_used ? s->octets_max - s->octets_used : 0;
+
+    if (s->octets_max == 0)
+        return SIZE_MAX;
+    return left / 4 > BATCH_ROOM_MIN ? left / 4 : BATCH_ROOM_MIN;
+}
+
+static size_t text_of(const struct store_change *c)
+{
+    return c->record.policy != NULL ? c->record.policy->text_len : 0;
+}
+
 /* The records change hands for as long as the file has them. */
 static size_t fill_batch(struct storewriter *w)
 {
-    size_t n = 0;
+    size_t n = 0, text = 0, most = batch_room(w);
 
-    for (struct handoff_item *i = w->queue; i != NULL && n < w->config.batch_max; i = i->next)
-        w->batch[n++] = change_of(i)->change;
+    for (struct handoff_item *i = w->queue; i != NULL && n < w->config.batch_max; i = i->next) {
+        if (text >= BATCH_OCTETS_MAX || text + n * PAGE_COPIED >= most)
+            break;
+        w->batch[n] = change_of(i)->change;
+        text += text_of(&w->batch[n++]);
+    }
     return n;
 }
 
@@ -91,12 +163,14 @@ static void give_back(struct storewriter *w, size_t count)
 static void write_batch(struct storewriter *w)
 {
     size_t n;
+    int64_t now;
 
     empty_inbox(w);
     n = fill_batch(w);
     if (n == 0)
         return;
-    storefile_write(w->config.file, w->batch, n, clock_unix());
+    now = clock_unix();
+    storefile_write(w->config.file, w->batch, n, now, clock_is_believed(w, now));
     renew_stats(w);
     give_back(w, n);
 }
@@ -135,25 +209,6 @@ static void retry(void *arg)
 
 /* --- dropping what is over --- */
 
-static int64_t steady_s(void)
-{
-    return clock_ms() / 1000;
-}
-
-/*
- * Has the wall clock kept pace since it was last looked at? One that is wrong at boot and set right
- * later must not make policies look long expired: they are kept for the record (DESIGN section 7).
- */
-static bool clock_is_steady(struct storewriter *w, int64_t wall)
-{
-    int64_t steady = steady_s();
-    int64_t jump = (wall - w->clock_wall) - (steady - w->clock_steady);
-
-    w->clock_wall = wall;
-    w->clock_steady = steady;
-    return jump <= CLOCK_JUMP_MAX && jump >= -CLOCK_JUMP_MAX;
-}
-
 static void purge_step(void *arg)
 {
     struct storewriter *w = arg;
@@ -169,7 +224,7 @@ static void purge_turn(void *arg)
     struct storewriter *w = arg;
     int64_t now = clock_unix();
 
-    if (clock_is_steady(w, now) && storefile_is_open(w->config.file)) {
+    if (clock_kept_pace(w, now) && storefile_is_open(w->config.file)) {
         w->purge_now = now;
         loop_defer(w->thread.loop, &w->purge);
     }
@@ -198,8 +253,8 @@ struct storewriter *storewriter_new(const struct storewriter_config *config)
     task_init(&w->purge, purge_step, w);
     timer_init(&w->retry_timer, w->thread.loop, retry, w);
     timer_init(&w->purge_timer, w->thread.loop, purge_turn, w);
-    w->clock_wall = clock_unix();
-    w->clock_steady = steady_s();
+    w->clock_offset = lead_of(clock_unix());
+    w->believe_at = clock_ms() + config->purge_ms;
     renew_stats(w);
     return w;
 }

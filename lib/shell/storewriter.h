@@ -11,8 +11,9 @@
 #include "shell/storefile.h"
 
 enum {
-    PURGE_STEP = 256,     /* records dropped in one turn, so that changes are not held up */
-    CLOCK_JUMP_MAX = 300, /* s: beyond this what the clock says is not believed yet */
+    PURGE_STEP = 256,           /* records dropped in one turn, so that changes are not held up */
+    CLOCK_JUMP_MAX = 300,       /* s: beyond this what the clock says is not believed yet */
+    BATCH_OCTETS_MAX = 4 << 20, /* policy text in one transaction, but for its last change */
 };
 
 /* A change on its way; first member of its owner's record. */
@@ -26,7 +27,9 @@ struct storewriter_config {
     struct handoff *answers; /* where changes go back to with their results; borrowed */
     size_t batch_max;        /* changes in one transaction */
     int64_t retry_ms;        /* between attempts to open a file that is not */
-    int64_t purge_ms;        /* between droppings of what is over */
+    /* between droppings of what is over; and how long the clock must have kept pace before what is
+     * expired gives way to newcomers */
+    int64_t purge_ms;
 };
 
 struct storewriter;

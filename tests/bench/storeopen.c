@@ -60,7 +60,7 @@ static void fill(struct storefile *s, unsigned policies)
             snprintf(r->name, sizeof r->name, "customer%u.example%u.test", from + i,
                      (from + i) / 100);
         }
-        storefile_write(s, change, BATCH, now);
+        storefile_write(s, change, BATCH, now, true);
         must(change[0].result == STORE_DONE, "write");
     }
     policy_unref(p);

@@ -105,7 +105,7 @@ enum store_result storebed_change(struct storebed *b, enum store_change_kind kin
 {
     struct store_change c = {.kind = kind, .record = *r};
 
-    storefile_write(b->s, &c, 1, now);
+    storefile_write(b->s, &c, 1, now, true);
     return c.result;
 }
 

@@ -74,7 +74,7 @@ static void fill(const struct bed *b, struct store_change *change, size_t n)
 
     if (!storefile_open(s, err, sizeof err))
         fail_msg("%s", err);
-    storefile_write(s, change, n, time(NULL));
+    storefile_write(s, change, n, time(NULL), true);
     for (size_t i = 0; i < n; i++) {
         assert_int_equal(change[i].result, STORE_DONE);
         policy_record_clear(&change[i].record);

@@ -288,6 +288,79 @@ static void test_encode_tidies(void **state)
     free(o.at);
 }
 
+/* The short look says what decoding says. */
+static const struct {
+    const char *why, *text; /* NULL: a tombstone */
+    int64_t fetched_at, want;
+} ends[] = {
+    {"in the middle", TEXT, 1000, 605800},
+    {"at the end, no line feed", "version: STSv1\nmode: none\nmax_age: 86400", 1, 86401},
+    {"blanks, and a carriage return", "max_age: \t 7 \t\r\nversion: STSv1\r\nmode: none\r\n", 1, 8},
+    {"no blank", "version:STSv1\nmax_age:9\nmode:none\n", 1, 10},
+    {"the first counts (R58)", "version: STSv1\nmax_age: 5\nmode: none\nmax_age: 9\n", 1, 6},
+    {"0 is the end (R75)", "version: STSv1\nmode: none\nmax_age: 0\n", 44, 44},
+    {"the limit (R52)", "version: STSv1\nmode: none\nmax_age: 9999999999\n", 1,
+     1 + POLICY_MAX_AGE_LIMIT},
+    {"leading zeros", "version: STSv1\nmode: none\nmax_age: 0000000012\n", 1, 13},
+    {"other fields look alike",
+     "version: STSv1\nmax_ages: 3\nxmax_age: 4\nx: max_age: 5\nmode: none\nmax_age: 6\n", 1, 7},
+    {"no end", TEXT, INT64_MAX - 5, INT64_MAX},
+    {"a tombstone", NULL, 0, INT64_MAX},
+};
+
+static bool expired(const struct octets *o, int64_t now, int64_t *end)
+{
+    char *in = guard_copy((const char *)o->at, o->len);
+    bool is = policy_record_expired(in, o->len, now, end);
+
+    guard_free(in, o->len);
+    return is;
+}
+
+static void test_expired(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        struct policy_record r = {.name = "ex.test"};
+        int64_t end = 0;
+
+        if (ends[i].text != NULL)
+            r.policy = make_policy(ends[i].text, strlen(ends[i].text), "1", ends[i].fetched_at);
+        struct octets o = encoded(&r);
+        bool has_end = ends[i].want < INT64_MAX;
+        if (expired(&o, ends[i].want, &end) != has_end || end != ends[i].want)
+            fail_msg("%s: %lld", ends[i].why, (long long)end);
+        assert_true(expired(&o, INT64_MAX, &end) == has_end);
+        assert_false(expired(&o, ends[i].want - 1, &end));
+        assert_true(end == ends[i].want);
+        assert_true(r.policy == NULL || end == policy_expires_at(r.policy));
+        policy_record_clear(&r);
+        free(o.at);
+    }
+}
+
+/* What is not whole has not expired, whatever time it seems to have. */
+static void test_harmed_is_not_expired(void **state)
+{
+    struct octets o = encoded_sample();
+    int64_t end;
+
+    (void)state;
+    assert_true(expired(&o, INT64_MAX, &end));
+    for (size_t i = 0; i < o.len; i++)
+        for (unsigned bit = 1; bit < 256; bit <<= 1) {
+            o.at[i] ^= (unsigned char)bit;
+            if (policy_record_expired(o.at, o.len, INT64_MAX, &end))
+                fail_msg("octet %zu changed by %02x: expired", i, bit);
+            o.at[i] ^= (unsigned char)bit;
+        }
+    for (size_t len = 0; len < o.len; len++) {
+        struct octets cut = {.at = o.at, .len = len};
+        assert_false(expired(&cut, INT64_MAX, &end));
+    }
+    free(o.at);
+}
+
 /* R73: a torn or changed record is none. */
 static void test_every_octet_changed(void **state)
 {
@@ -653,6 +726,8 @@ int main(void)
         cmocka_unit_test(test_largest),
         cmocka_unit_test(test_octets),
         cmocka_unit_test(test_encode_tidies),
+        cmocka_unit_test(test_expired),
+        cmocka_unit_test(test_harmed_is_not_expired),
         cmocka_unit_test(test_every_octet_changed),
         cmocka_unit_test(test_every_octet_changed_and_sealed),
         cmocka_unit_test(test_every_truncation),

@@ -195,13 +195,15 @@ static enum store_result result_of(const struct store_change *c)
     return c->kind == STORE_PUT && c->record.policy == NULL ? STORE_REFUSED : STORE_DONE;
 }
 
-void storefile_write(struct storefile *s, struct store_change *change, size_t count, int64_t at)
+void storefile_write(struct storefile *s, struct store_change *change, size_t count, int64_t at,
+                     bool steady)
 {
     (void)s;
     lock();
     check_thread();
     pass(&fake.writes);
     fake.batches++;
+    (void)steady;
     fake.written_at = at;
     if (count > fake.largest_batch)
         fake.largest_batch = count;

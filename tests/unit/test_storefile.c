@@ -328,7 +328,7 @@ static void test_batch_order(void **state)
     snprintf(c[1].record.name, DOMAIN_SIZE, "ex.test");
     c[1].record.forgotten_at = NOW - 5;
     c[2].record = storebed_record("ex.test", "2", NOW - 7, WEEK, 0);
-    storefile_write(b->s, c, 3, NOW);
+    storefile_write(b->s, c, 3, NOW, true);
     assert_int_equal(c[0].result, STORE_DONE);
     assert_int_equal(c[1].result, STORE_DONE);
     assert_int_equal(c[2].result, STORE_OUTDATED);
@@ -382,7 +382,7 @@ static void put_many(struct storebed *b, size_t count, const char *pattern, int6
         number_name(pattern, i, name);
         c[i].record = storebed_record(name, "1", now, WEEK, text);
     }
-    storefile_write(b->s, c, count, now);
+    storefile_write(b->s, c, count, now, true);
     *done = 0;
     for (size_t i = 0; i < count; i++) {
         *done += c[i].result == STORE_DONE;

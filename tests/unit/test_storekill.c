@@ -60,7 +60,7 @@ static void child_writes(struct storebed *b, unsigned long first, int fd)
             c[i] =
                 (struct store_change){.kind = (n + i) % FORGET_EACH == 0 ? STORE_FORGET : STORE_PUT,
                                       .record = record_of(n + i)};
-        storefile_write(b->s, c, BATCH, 2L * STOREBED_NOW);
+        storefile_write(b->s, c, BATCH, 2L * STOREBED_NOW, true);
         unsigned long last = n + BATCH - 1;
         for (int i = 0; i < BATCH; i++) {
             if (c[i].result != STORE_DONE)
