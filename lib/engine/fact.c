@@ -40,6 +40,8 @@ struct fact *fact_dup(const struct fact *f)
     memcpy(copy->superseded_id, f->superseded_id, sizeof copy->superseded_id);
     copy->used_at = f->used_at;
     copy->tried_at = f->tried_at;
+    copy->others = f->others;
+    copy->forgotten_at = f->forgotten_at;
     memcpy(copy->reason, f->reason, sizeof copy->reason);
     if (f->host != NULL)
         *copy->host = *f->host;
@@ -76,6 +78,26 @@ bool fact_host_passes(const struct fact *f, int64_t now)
         return false;
     verdict_from_facts(f->host, &v);
     return v.verdict == VERDICT_PASS;
+}
+
+static bool is_judged(const struct host_facts *h)
+{
+    struct host_verdict v;
+
+    verdict_from_facts(h, &v);
+    return h->address.family != 0 && h->stage >= PROBE_EHLO &&
+           (v.verdict == VERDICT_PASS || v.verdict == VERDICT_FAIL);
+}
+
+bool fact_is_for_others(const struct fact *f, int64_t now)
+{
+    if (f->others)
+        return false;
+    if (f->kind == FACT_HOST)
+        return f->fresh_until > now && is_judged(f->host);
+    if (f->state == FACT_ABSENT)
+        return f->fresh_until > now;
+    return fact_has_policy(f, now) && f->policy->text_len != 0;
 }
 
 bool fact_is_better(const struct fact *f, const struct fact *than, int64_t now)

@@ -42,7 +42,11 @@ struct fact {
     /* FACT_POLICY: when mail last asked for it, and when the last fetch since policy->fetched_at
      * failed (0 = none did). Unix s. */
     int64_t used_at, tried_at;
-    bool stored;             /* read from the host's own store, which has it still */
+    bool stored; /* read from the host's own store, which has it still */
+    bool others; /* read from the shared tier: what another node saw, or may have seen */
+    /* FACT_POLICY from the shared tier: policies fetched before are not to be used any more (Unix
+     * s; 0 = never forgotten). */
+    int64_t forgotten_at;
     char reason[160];        /* for people: why failed or bogus, or what is wrong with the record */
     struct host_facts *host; /* FACT_HOST: owned; else NULL */
     char name[];             /* domain or host, normal form */
@@ -65,6 +69,13 @@ bool fact_has_policy(const struct fact *f, int64_t now);
  * last, though it be over already (R65, R75); a host seen last: the newest wins (DESIGN section 7).
  */
 bool fact_is_better(const struct fact *f, const struct fact *than, int64_t now);
+
+/*
+ * May F be shared with other nodes at NOW (DESIGN section 7)? An unexpired policy with a text,
+ * proven absence that is fresh, a host that was judged pass or fail over a connection; what one
+ * node alone failed at may not, nor what came from others.
+ */
+bool fact_is_for_others(const struct fact *f, int64_t now);
 
 /*
  * A policy that was fetched in the future was learned before the clock was set back: how old it is

@@ -29,8 +29,8 @@ static void release_claim(struct flight *f)
     const struct tier *t = f->ladder->config.tier[LADDER_SHARED];
 
     if (f->claimed && t->release != NULL)
-        t->release(t->ctx, f->wish.kind, f->name);
-    f->claimed = false;
+        t->release(t->ctx, f->wish.kind, f->name, f->kept);
+    f->claimed = f->kept = false;
 }
 
 static void requests_free(struct ladder_request *r)
@@ -166,6 +166,7 @@ static void keep(struct flight *f, struct fact *fact)
 {
     const struct ladder_config *c = &f->ladder->config;
 
+    f->kept = fact_is_for_others(fact, clock_unix());
     facts_put(c->memory, fact, clock_unix());
     for (int i = 0; i < LADDER_TIERS; i++)
         if (c->tier[i] != NULL)

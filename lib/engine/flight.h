@@ -39,6 +39,7 @@ struct flight {
     void *work;          /* what the rung waits for */
     int64_t began;       /* the work, clock_ms */
     bool claimed;
+    bool kept;  /* claimed, and there is something for other nodes to read */
     int rounds; /* of claims that others won */
     char name[];
 };

@@ -54,6 +54,7 @@ struct fake {
     struct call *call[CALLS_MAX];
     bool asked_past_cache, asked_to_refresh; /* the last */
     bool asked_with_known;
+    bool released_kept; /* the last claim given back had a result for others */
 };
 
 struct bed {
@@ -178,12 +179,13 @@ static void *tier_claim(void *ctx, enum fact_kind kind, const char *name, tier_c
     return c;
 }
 
-static void tier_release(void *ctx, enum fact_kind kind, const char *name)
+static void tier_release(void *ctx, enum fact_kind kind, const char *name, bool kept)
 {
     struct fake *f = ctx;
 
     (void)kind;
     (void)name;
+    f->released_kept = kept;
     note(f->bed, 'r', 0);
 }
 
