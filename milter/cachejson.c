@@ -105,7 +105,8 @@ static json_t *tiers_json(const struct cache_entry *entry)
     json_t *list = json_array();
 
     if ((entry->in_memory && json_array_append_new(list, json_string("memory")) != 0) ||
-        (entry->in_store && json_array_append_new(list, json_string("store")) != 0)) {
+        (entry->in_store && json_array_append_new(list, json_string("store")) != 0) ||
+        (entry->in_shared && json_array_append_new(list, json_string("redis")) != 0)) {
         json_decref(list);
         return NULL;
     }
@@ -155,6 +156,20 @@ static json_t *entries_json(const struct cache_answer *answer, int64_t now)
     return NULL;
 }
 
+static json_t *shared_json(const struct tier_stats *s)
+{
+    json_t *o = json_object();
+
+    if (put(o, "up", json_boolean(s->up)) && put(o, "refuses_writes", json_boolean(s->refuses)) &&
+        put(o, "trouble", text_or_null(s->trouble)) && put(o, "hits", count_json(s->hits)) &&
+        put(o, "misses", count_json(s->misses)) && put(o, "bad_values", count_json(s->bad)) &&
+        put(o, "kept", count_json(s->kept)) && put(o, "given_back", count_json(s->given_back)) &&
+        put(o, "outages", count_json(s->outages)))
+        return o;
+    json_decref(o);
+    return NULL;
+}
+
 static json_t *stats_json(const struct cache_stats *s)
 {
     json_t *o;
@@ -174,7 +189,8 @@ static json_t *stats_json(const struct cache_stats *s)
         put(o, "refreshed", count_json(s->refreshed)) &&
         put(o, "refresh_failures", count_json(s->refresh_failures)) &&
         put(o, "refreshing", count_json(s->refreshing)) &&
-        put(o, "lookups", count_json(s->lookups)))
+        put(o, "lookups", count_json(s->lookups)) &&
+        (s->shared_name == NULL || put(o, s->shared_name, shared_json(&s->shared))))
         return o;
     json_decref(o);
     return NULL;

@@ -15,14 +15,15 @@
  * One entry at NOW (Unix s):
  * {"domain","state":"valid|expired|forgotten","mode","max_age","mx":[],"id",
  * "fetched_at","expires_at","used_at","forgotten_at","refresh":{"failures","tried_at","error"},
- * "tiers":["memory","store"]}; with TEXT also "text". Times are RFC 3339, null where there is none.
- * A new reference; NULL: out of memory.
+ * "tiers":["memory","store","redis"]}; with TEXT also "text". Times are RFC 3339, null where there
+ * is none. A new reference; NULL: out of memory.
  */
 json_t *cache_entry_json(const struct cache_entry *entry, bool text, int64_t now);
 
 /* {"ok":bool,"outcome":"done|none|failed|stopping","error":text, absent when done, and, by COMMAND,
  * list: "entries":[] and "next"; show, refresh: "entry":{} (with text) or null; stats: "stats":{}
- * or null, its members named as those of struct cache_stats}. */
+ * or null, its members named as those of struct cache_stats, the shared cache's in an object
+ * "redis"}. */
 json_t *cache_answer_json(enum cache_command command, const struct cache_answer *answer,
                           int64_t now);
 

@@ -3,6 +3,7 @@
 #include "core/buf.h"
 #include "engine/cachepage.h"
 #include "engine/cachestats.h"
+#include "engine/sharedlook.h"
 #include "engine/table.h"
 
 #include <stdio.h>
@@ -20,6 +21,9 @@ struct errand {
     cache_told told;
     void *arg;
     struct store_read *read;
+    struct sharedlook *look;
+    struct cachepage page;  /* what is told */
+    char next[DOMAIN_SIZE]; /* list: where to go on */
     enum cache_outcome outcome;
     char why[256];
     char domain[]; /* list: where to begin */
@@ -34,19 +38,21 @@ static void errand_free(struct errand *e)
 {
     recency_remove(&e->link);
     store_cancel(e->read);
+    sharedlook_cancel(e->look);
+    cachepage_clear(&e->page);
     free(e);
 }
 
 /* The end of E: TOLD, once it is in nobody's way any more. */
-static void finish(struct errand *e, const struct cachepage *page, const char *next)
+static void finish(struct errand *e)
 {
     make_printable(e->why);
     const struct cache_answer answer = {
         .outcome = e->outcome,
         .why = e->why,
-        .entry = page != NULL ? page->entry : NULL,
-        .count = page != NULL ? page->count : 0,
-        .next = next,
+        .entry = e->page.entry,
+        .count = e->page.count,
+        .next = e->next,
     };
 
     recency_remove(&e->link);
@@ -58,12 +64,35 @@ static void fail(struct errand *e, enum cache_outcome outcome, const char *why)
 {
     e->outcome = outcome;
     snprintf(e->why, sizeof e->why, "%s", why);
-    finish(e, NULL, "");
+    finish(e);
 }
 
 static struct fact *in_memory(struct errand *e, const char *domain)
 {
     return ladder_known(e->cache->config.ladder, FACT_POLICY, domain);
+}
+
+static void page_is_complete(void *arg)
+{
+    struct errand *e = arg;
+    struct fact *known = e->command == CACHE_LIST ? NULL : in_memory(e, e->domain);
+
+    e->look = NULL;
+    if (e->command != CACHE_LIST && e->page.count == 0 && e->outcome == CACHE_DONE) {
+        e->outcome = CACHE_NONE;
+        snprintf(e->why, sizeof e->why, "%s", known != NULL ? known->reason : "");
+    }
+    finish(e);
+}
+
+/* The page has what memory and store know; the cluster's cache may know more. */
+static void complete_page(struct errand *e)
+{
+    const char *domain = e->command == CACHE_LIST ? "" : e->domain;
+
+    e->look = sharedlook_start(e->cache->config.shared, &e->page, domain, page_is_complete, e);
+    if (e->look == NULL)
+        page_is_complete(e);
 }
 
 /* --- list --- */
@@ -90,45 +119,43 @@ static void list_scanned(void *arg, const struct policy_record *found, size_t co
                          const char *last)
 {
     struct errand *e = arg;
-    struct cachepage page;
 
     e->read = NULL;
-    if (!cachepage_init(&page, count + 1)) {
+    if (!cachepage_init(&e->page, count + 1)) {
         fail(e, CACHE_STOPPING, "out of memory");
         return;
     }
     for (size_t i = 0; i < count; i++)
         if (found[i].policy != NULL) /* what was forgotten is no policy */
-            cachepage_add(&page, found[i].name, &found[i], in_memory(e, found[i].name));
+            cachepage_add(&e->page, found[i].name, &found[i], in_memory(e, found[i].name));
     if (count == 0 && last[0] == '\0' && !store_is_open(e)) {
         e->outcome = CACHE_FAILED;
         snprintf(e->why, sizeof e->why, "the store is not usable: memory only");
     }
-    finish(e, &page, last[0] == '\0' && memory_has_more(e) ? IN_MEMORY_ONLY : last);
-    cachepage_clear(&page);
+    snprintf(e->next, sizeof e->next, "%s",
+             last[0] == '\0' && memory_has_more(e) ? IN_MEMORY_ONLY : last);
+    complete_page(e);
 }
 
 /* What memory alone has: one page, for there is no name to go on behind. */
 static void list_memory(struct errand *e)
 {
     struct fact *only[CACHE_PAGE];
-    struct cachepage page;
     size_t count, all;
 
-    if (!cachepage_init(&page, CACHE_PAGE)) {
+    if (!cachepage_init(&e->page, CACHE_PAGE)) {
         fail(e, CACHE_STOPPING, "out of memory");
         return;
     }
     count = facts_unstored(e->cache->config.memory, only, CACHE_PAGE);
     for (size_t i = 0; i < count; i++) {
-        cachepage_add(&page, only[i]->name, NULL, only[i]);
+        cachepage_add(&e->page, only[i]->name, NULL, only[i]);
         fact_unref(only[i]);
     }
     all = count < CACHE_PAGE ? count : cachestats_memory_only(e->cache->config.memory);
     if (all > count)
         snprintf(e->why, sizeof e->why, "%zu more policies are in memory only", all - count);
-    finish(e, &page, "");
-    cachepage_clear(&page);
+    complete_page(e);
 }
 
 static void list(struct errand *e)
@@ -154,20 +181,12 @@ static void list(struct errand *e)
 /* The one entry of E's domain, STORED being what the store has. */
 static void finish_shown(struct errand *e, const struct policy_record *stored)
 {
-    struct fact *known = in_memory(e, e->domain);
-    struct cachepage page;
-
-    if (!cachepage_init(&page, 1)) {
+    if (!cachepage_init(&e->page, 1)) {
         fail(e, CACHE_STOPPING, "out of memory");
         return;
     }
-    cachepage_add(&page, e->domain, stored, known);
-    if (page.count == 0 && e->outcome == CACHE_DONE) {
-        e->outcome = CACHE_NONE;
-        snprintf(e->why, sizeof e->why, "%s", known != NULL ? known->reason : "");
-    }
-    finish(e, &page, "");
-    cachepage_clear(&page);
+    cachepage_add(&e->page, e->domain, stored, in_memory(e, e->domain));
+    complete_page(e);
 }
 
 static void show_read(void *arg, const struct policy_record *record)
@@ -224,7 +243,20 @@ static void forget_written(void *arg, enum store_result result)
     if (result == STORE_TROUBLE)
         fail(e, CACHE_FAILED, "forgotten in memory only: the store is not usable");
     else
-        finish(e, NULL, "");
+        finish(e);
+}
+
+/* When: after what is known here was fetched, be it in this very second. */
+static int64_t time_to_forget(struct errand *e, const struct policy_record *record)
+{
+    const struct fact *known = in_memory(e, e->domain);
+    int64_t at = clock_unix();
+
+    if (known != NULL && known->policy != NULL && known->policy->fetched_at == at)
+        return at + 1;
+    if (record != NULL && record->policy != NULL && record->policy->fetched_at == at)
+        return at + 1;
+    return at;
 }
 
 /* Nothing known here is no reason to leave no tombstone: older copies elsewhere are to respect it.
@@ -232,6 +264,7 @@ static void forget_written(void *arg, enum store_result result)
 static void forget_read(void *arg, const struct policy_record *record)
 {
     struct errand *e = arg;
+    const struct tier *shared = e->cache->config.shared;
     struct store_change change = {.kind = STORE_FORGET};
     bool stored = record != NULL && record->policy != NULL;
 
@@ -239,7 +272,9 @@ static void forget_read(void *arg, const struct policy_record *record)
     if (!stored && in_memory(e, e->domain) == NULL)
         e->outcome = CACHE_NONE;
     snprintf(change.record.name, sizeof change.record.name, "%s", e->domain);
-    change.record.forgotten_at = clock_unix();
+    change.record.forgotten_at = time_to_forget(e, record);
+    if (shared != NULL && shared->forget != NULL)
+        shared->forget(shared->ctx, e->domain, change.record.forgotten_at);
     if (!store_change(e->cache->config.store, &change, forget_written, e))
         forget_written(e, STORE_TROUBLE);
 }

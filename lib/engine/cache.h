@@ -18,6 +18,7 @@ struct cache_config {
     struct ladder *ladder;
     struct facts *memory;
     struct decisions *decisions;
+    const struct tier *shared; /* the cluster's; NULL: none */
     struct refresher *refresher;
     unsigned *epoch; /* goes up when decisions being made are void (lookup.h) */
 };

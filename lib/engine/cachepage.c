@@ -65,3 +65,36 @@ void cachepage_add(struct cachepage *page, const char *domain, const struct poli
         .in_store = is_shown_from_store(stored, r),
     };
 }
+
+static void take_newer(struct cachepage *page, size_t entry, const struct fact *fact)
+{
+    struct policy_record *r = &page->record[entry];
+    struct cache_entry *e = &page->entry[entry];
+    int64_t before = r->policy != NULL ? r->policy->fetched_at : 0;
+
+    storetier_update(r, fact);
+    e->used_at = r->used_at;
+    if (r->policy == NULL || r->policy->fetched_at == before)
+        return;
+    e->policy = r->policy;
+    e->forgotten_at = 0;
+    e->tried_at = r->tried_at;
+    e->failures = r->failures;
+    e->in_memory = e->in_store = false;
+}
+
+void cachepage_add_shared(struct cachepage *page, size_t entry, const char *domain,
+                          const struct fact *fact)
+{
+    if (fact == NULL || fact->policy == NULL)
+        return;
+    if (entry < page->count) {
+        take_newer(page, entry, fact);
+    } else {
+        cachepage_add(page, domain, NULL, fact);
+        if (entry >= page->count)
+            return;
+        page->entry[entry].in_memory = false;
+    }
+    page->entry[entry].in_shared = has(fact->policy, page->entry[entry].policy);
+}

@@ -26,4 +26,11 @@ void cachepage_clear(struct cachepage *page);
 void cachepage_add(struct cachepage *page, const char *domain, const struct policy_record *stored,
                    const struct fact *fact);
 
+/*
+ * Bring entry number ENTRY (of DOMAIN; one more where the page has room but no such entry) up to
+ * FACT, which the shared tier has of it (NULL: nothing).
+ */
+void cachepage_add_shared(struct cachepage *page, size_t entry, const char *domain,
+                          const struct fact *fact);
+
 #endif

@@ -39,4 +39,9 @@ void cachestats_collect(const struct cache_config *all, struct cache_stats *stat
         .refreshing = refresh.under_way,
         .lookups = ladder_flights(all->ladder),
     };
+    if (all->shared == NULL)
+        return;
+    stats->shared_name = all->shared->name;
+    if (all->shared->stats != NULL)
+        all->shared->stats(all->shared->ctx, &stats->shared);
 }

@@ -26,7 +26,7 @@ const struct tier *durable_tier(const struct durable *d)
 }
 
 bool durable_equip(struct durable *d, const struct engine_config *config,
-                   struct lookup_context *context, struct facts *memory,
+                   struct lookup_context *context, struct facts *memory, const struct tier *shared,
                    const uint32_t *retry_after)
 {
     const struct refresh_config refresh = {
@@ -52,6 +52,7 @@ bool durable_equip(struct durable *d, const struct engine_config *config,
         .memory = memory,
         .decisions = context->memory,
         .refresher = d->refresher,
+        .shared = shared,
         .epoch = &context->epoch,
     };
     d->cache = cache_new(&cache);

@@ -26,9 +26,10 @@ bool durable_open(struct durable *d, const struct engine_config *config, struct 
 /* For ladder_config; NULL = no store. */
 const struct tier *durable_tier(const struct durable *d);
 
-/* The rest, over the ladder; CONTEXT, MEMORY and RETRY_AFTER outlive D. False: out of memory. */
+/* The rest, over the ladder; CONTEXT, MEMORY, SHARED (may be NULL) and RETRY_AFTER outlive D.
+ * False: out of memory. */
 bool durable_equip(struct durable *d, const struct engine_config *config,
-                   struct lookup_context *context, struct facts *memory,
+                   struct lookup_context *context, struct facts *memory, const struct tier *shared,
                    const uint32_t *retry_after);
 /* Start the store's threads. 0, or -1 with errno. */
 int durable_start(struct durable *d);

@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include "engine/cluster.h"
 #include "engine/durable.h"
 #include "engine/explain.h"
 #include "engine/hostsource.h"
@@ -32,6 +33,9 @@ struct engine {
     struct facts *facts;
     struct decisions *decisions;
     struct durable durable;
+    struct tier *shared; /* NULL: none */
+    void (*shared_free)(struct tier *t);
+    struct cluster *cluster; /* NULL as long as there is nothing to tell */
     struct ladder *ladder;
     struct inquiries *inquiries;
     struct recency explanations;
@@ -127,6 +131,58 @@ static bool make_network(struct engine *e, const struct engine_config *c, char *
     return e->fetcher != NULL;
 }
 
+static void on_changed(void *arg, const char *domain)
+{
+    struct engine *e = arg;
+
+    if (e->cluster != NULL)
+        cluster_changed(e->cluster, domain);
+}
+
+static void on_emptied(void *arg)
+{
+    struct engine *e = arg;
+
+    if (e->cluster != NULL)
+        cluster_emptied(e->cluster);
+}
+
+static const char *fingerprint(void *arg)
+{
+    struct engine *e = arg;
+
+    return trust_fingerprint(e->trust);
+}
+
+static bool make_shared(struct engine *e, const struct tier_maker *maker, char *err, size_t size)
+{
+    const struct tier_events events = {
+        .arg = e, .changed = on_changed, .emptied = on_emptied, .fingerprint = fingerprint};
+
+    if (maker->make == NULL)
+        return true;
+    e->shared_free = maker->free;
+    e->shared = maker->make(maker->arg, e->loop, &events, err, size);
+    return e->shared != NULL;
+}
+
+static bool make_cluster(struct engine *e)
+{
+    const struct cluster_config cluster = {
+        .loop = e->loop,
+        .shared = e->shared,
+        .own = durable_tier(&e->durable),
+        .store = e->durable.store,
+        .ladder = e->ladder,
+        .memory = e->facts,
+        .decisions = e->decisions,
+    };
+
+    if (e->shared != NULL)
+        e->cluster = cluster_new(&cluster);
+    return e->shared == NULL || e->cluster != NULL;
+}
+
 static bool make_lookups(struct engine *e, const struct engine_config *c)
 {
     e->policies = (struct policy_network){.loop = e->loop, .dns = e->dns, .fetcher = e->fetcher};
@@ -137,7 +193,7 @@ static bool make_lookups(struct engine *e, const struct engine_config *c)
         .memory = e->facts,
         .source = {[FACT_POLICY] = policy_network_source(&e->policies),
                    [FACT_HOST] = host_network_source(&e->hosts)},
-        .tier = {[LADDER_STORE] = durable_tier(&e->durable)},
+        .tier = {[LADDER_STORE] = durable_tier(&e->durable), [LADDER_SHARED] = e->shared},
     };
     e->ladder = ladder_new(&ladder);
     if (e->ladder == NULL)
@@ -148,7 +204,9 @@ static bool make_lookups(struct engine *e, const struct engine_config *c)
     e->context.memory = e->decisions;
     e->inquiries = inquiries_new(&e->context);
     return e->inquiries != NULL &&
-           durable_equip(&e->durable, c, &e->context, e->facts, &e->policies.retry_after);
+           durable_equip(&e->durable, c, &e->context, e->facts, e->shared,
+                         &e->policies.retry_after) &&
+           make_cluster(e);
 }
 
 static void log_nothing(void *arg, int priority, const char *text)
@@ -178,7 +236,7 @@ struct engine *engine_new(const struct engine_config *given, char *err, size_t s
         timer_init(&e->trust_timer, e->loop, check_trust, e);
     if (e->loop == NULL || e->context.settings == NULL || !make_memory(e, &c) ||
         !make_network(e, &c, err, size) || !durable_open(&e->durable, &c, e->loop, e->facts) ||
-        !make_lookups(e, &c)) {
+        !make_shared(e, &c.shared, err, size) || !make_lookups(e, &c)) {
         engine_free(e);
         return NULL;
     }
@@ -195,7 +253,10 @@ void engine_free(struct engine *e)
         timer_stop(&e->trust_timer);
     inquiries_free(e->inquiries);
     durable_rest(&e->durable);
+    cluster_free(e->cluster);
     ladder_free(e->ladder);
+    if (e->shared != NULL)
+        e->shared_free(e->shared);
     durable_close(&e->durable);
     fetcher_free(e->fetcher);
     prober_free(e->prober);

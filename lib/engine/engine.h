@@ -41,6 +41,7 @@ struct engine_config {
     const char *store_folder; /* of the durable store; NULL or "" = none (stsctl, tests) */
     size_t store_max_size;    /* octets */
     bool store_read_only;     /* policies are read from it, nothing is written or refreshed */
+    struct tier_maker shared; /* the cluster's cache; make NULL = none */
     size_t memory_entries; /* domains remembered without a requirement; the other kinds have fixed
                               limits. 0 = 1,000,000 */
     /* A message for the log (priority: enum severity), from any thread. */
@@ -63,10 +64,10 @@ void engine_free(struct engine *e); /* not running any more; NULL is fine */
 
 /*
  * Use CONFIG from now on (any thread; done on the engine's thread, soon). Decisions are made anew,
- * policies and host facts are kept. `dns`, `ca_file`, `log`, `store_*` and `memory_entries` of the
- * running engine stay as they are; a bind address that cannot be used is told to the log, and the
- * old one stays. CONFIG is copied before the call returns. 0, or -1 with the reason in ERR; nothing
- * is changed then.
+ * policies and host facts are kept. `dns`, `ca_file`, `log`, `store_*`, `shared` and
+ * `memory_entries` of the running engine stay as they are; a bind address that cannot be used is
+ * told to the log, and the old one stays. CONFIG is copied before the call returns. 0, or -1 with
+ * the reason in ERR; nothing is changed then.
  */
 int engine_configure(struct engine *e, const struct engine_config *config, char *err, size_t size);
 

@@ -80,6 +80,11 @@ bool fact_host_passes(const struct fact *f, int64_t now)
     return v.verdict == VERDICT_PASS;
 }
 
+bool fact_is_forgotten(const struct fact *f, int64_t forgotten_at)
+{
+    return f->policy != NULL && f->policy->fetched_at < forgotten_at;
+}
+
 static bool is_judged(const struct host_facts *h)
 {
     struct host_verdict v;
@@ -97,7 +102,8 @@ bool fact_is_for_others(const struct fact *f, int64_t now)
         return f->fresh_until > now && is_judged(f->host);
     if (f->state == FACT_ABSENT)
         return f->fresh_until > now;
-    return fact_has_policy(f, now) && f->policy->text_len != 0;
+    return fact_has_policy(f, now) && f->policy->text_len != 0 && f->failure == RESULT_SUCCESS &&
+           f->reason[0] == '\0';
 }
 
 bool fact_is_better(const struct fact *f, const struct fact *than, int64_t now)

@@ -64,6 +64,9 @@ void fact_unref(struct fact *f);       /* NULL is fine */
 /* Is F a policy that may be applied at NOW (found, not expired)? NULL: no. */
 bool fact_has_policy(const struct fact *f, int64_t now);
 
+/* Is F a policy, or what came of one, that was fetched before FORGOTTEN_AT (Unix s)? */
+bool fact_is_forgotten(const struct fact *f, int64_t forgotten_at);
+
 /*
  * Is F better to go by than THAN (NULL: nothing), which is about the same name? The policy fetched
  * last, though it be over already (R65, R75); a host seen last: the newest wins (DESIGN section 7).
@@ -72,8 +75,9 @@ bool fact_is_better(const struct fact *f, const struct fact *than, int64_t now);
 
 /*
  * May F be shared with other nodes at NOW (DESIGN section 7)? An unexpired policy with a text,
- * proven absence that is fresh, a host that was judged pass or fail over a connection; what one
- * node alone failed at may not, nor what came from others.
+ * which the network has just confirmed without any trouble; proven absence that is fresh; a host
+ * that was judged pass or fail over a connection. What one node alone failed at may not, nor what
+ * came from others.
  */
 bool fact_is_for_others(const struct fact *f, int64_t now);
 

@@ -110,13 +110,24 @@ static struct fact *look_into_memory(struct flight *f)
     return facts_get(m, f->wish.kind, f->name);
 }
 
+/* A refresh is content with a fetch that it did not make: another node was quicker. */
+static bool is_refreshed(const struct wish *w, const struct fact *fact, int64_t now)
+{
+    return w->newer_than != 0 && fact_has_policy(fact, now) &&
+           fact->policy->fetched_at > w->newer_than;
+}
+
 bool flight_is_good_enough(const struct wish *w, const struct fact *fact, int64_t now)
 {
-    if (fact == NULL || w->refresh || w->past_cache || fact->fresh_until <= now + w->margin)
+    if (w->refresh)
+        return is_refreshed(w, fact, now);
+    if (fact == NULL || w->past_cache || fact->fresh_until <= now + w->margin)
         return false;
     if (fact->asked_at > now) /* the clock was set back: how old it is cannot be told */
         return false;
-    return !w->not_failing || fact_host_passes(fact, now);
+    if (w->not_failing || (w->confirmed && fact->others))
+        return fact->kind != FACT_HOST || fact_host_passes(fact, now);
+    return true;
 }
 
 /* An unexpired policy or pass outlives our own want of memory. */
@@ -213,16 +224,70 @@ static void note_tier(struct flight *f)
                    (long long)(clock_unix() - p->fetched_at));
 }
 
+/* The operator has had the policy forgotten, on another node (or on this one, before a restart). */
+static void forget_outdated(struct flight *f, int64_t forgotten_at)
+{
+    const struct ladder_config *c = &f->ladder->config;
+    struct fact *has = facts_get(c->memory, f->wish.kind, f->name);
+
+    if (has != NULL && fact_is_forgotten(has, forgotten_at))
+        facts_forget(c->memory, f->wish.kind, f->name);
+    if (f->known == NULL || !fact_is_forgotten(f->known, forgotten_at))
+        return;
+    fact_unref(f->known);
+    f->known = NULL;
+    if (c->tier[LADDER_STORE] != NULL && c->tier[LADDER_STORE]->forget != NULL)
+        c->tier[LADDER_STORE]->forget(c->tier[LADDER_STORE]->ctx, f->name, forgotten_at);
+}
+
+static int64_t fetched_at(const struct fact *fact)
+{
+    return fact != NULL && fact->policy != NULL ? fact->policy->fetched_at : INT64_MIN;
+}
+
+/* A fetch that the own store did not have, BEFORE being the last that was known: it is to survive a
+ * restart of this node, or the end of the others. */
+static void adopt(struct flight *f, int64_t before)
+{
+    const struct tier *store = f->ladder->config.tier[LADDER_STORE];
+
+    if (store != NULL && f->rung == RUNG_SHARED && fetched_at(f->known) > before)
+        store->put(store->ctx, f->known);
+}
+
+/* The tiers are asked from the nearest on: the shared one has lost what we know by now. */
+static void give_back(struct flight *f)
+{
+    const struct tier *t = tier_of(f);
+
+    if (f->rung == RUNG_SHARED && t->give_back != NULL && fact_has_policy(f->known, clock_unix()))
+        t->give_back(t->ctx, f->known);
+}
+
+/* A tombstone's only news is that there was something. */
+static bool take(struct flight *f, struct fact *fact)
+{
+    if (fact == NULL || fact->forgotten_at == 0)
+        return learn(f, fact);
+    forget_outdated(f, fact->forgotten_at);
+    return false;
+}
+
 static void from_tier(void *arg, struct fact *fact)
 {
     struct flight *f = arg;
+    int64_t before;
 
     f->work = NULL;
     learn(f, look_into_memory(f)); /* another flight may have landed */
-    if (learn(f, fact)) {
+    before = fetched_at(f->known);
+    if (take(f, fact)) {
         note_tier(f);
+        adopt(f, before);
         if (fact_has_policy(f->known, clock_unix()))
             spread(f);
+    } else if (!fact_has_policy(fact, clock_unix())) {
+        give_back(f);
     }
     f->rung++;
     step_later(f);
@@ -294,7 +359,7 @@ static void climb_claim(struct flight *f)
 
     if (landed(f))
         return;
-    if (t != NULL && t->claim != NULL)
+    if (t != NULL && t->claim != NULL && !f->wish.past_cache) /* that is short, and our own */
         f->work = t->claim(t->ctx, f->wish.kind, f->name, on_claim, f);
     if (f->work == NULL)
         f->rung++;

@@ -112,8 +112,9 @@ static struct flight *flight_landed(struct ladder *l, const struct wish *wish, s
 static bool serves(const struct flight *f, const struct wish *wish)
 {
     bool asks_network = f->wish.past_cache || f->rung == RUNG_NETWORK;
-    bool asks_enough =
-        (f->wish.not_failing || !wish->not_failing) && f->wish.margin >= wish->margin;
+    bool asks_enough = (f->wish.not_failing || !wish->not_failing) &&
+                       (f->wish.confirmed || f->wish.not_failing || !wish->confirmed) &&
+                       f->wish.margin >= wish->margin;
 
     return f->rung != RUNG_LANDED && (f->wish.past_cache || !wish->past_cache) &&
            (asks_network || asks_enough);

@@ -6,7 +6,8 @@
  *
  * Whatever a tier or memory tells: a policy fetched in the future counts as fetched now and is
  * asked about at once, and a policy fetched earlier never displaces one fetched later. The own
- * store is asked only where memory knows no policy: it cannot know more.
+ * store is asked only where memory knows no policy: it cannot know more. What the shared tier knows
+ * the own store is told, and a policy that the shared tier has lost is given back to it.
  */
 #ifndef STS_LADDER_H
 #define STS_LADDER_H
@@ -55,6 +56,7 @@ struct wish {
     const char *name; /* copied */
     bool past_cache;  /* not from memory, and the network past its cache */
     bool not_failing; /* host facts that did not pass are not good enough: ask again */
+    bool confirmed;   /* ... of another node's only: what it saw is to be seen by ourselves */
     uint32_t margin;  /* s that the fact must stay fresh */
     /*
      * FACT_POLICY, without mail: fetch the policy again, whatever memory has, though its id be the
@@ -62,6 +64,9 @@ struct wish {
      * flight is joined by nobody and does not count as use.
      */
     bool refresh;
+    /* Unix s, for a refresh: a policy fetched later, by another node, is good enough; 0: none is.
+     */
+    int64_t newer_than;
     struct trace *trace; /* may be NULL */
     /*
      * A policy that a tier knows but that is to be asked about: told while the flight goes on, each

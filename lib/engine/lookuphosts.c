@@ -32,13 +32,15 @@ static void host_arrived(void *arg, struct fact *fact)
     lookup_step_later(l);
 }
 
-static void ask_host(struct lookup *l, size_t i)
+/* Where mail would be deferred another node's word that a host fails is not enough. */
+static void ask_host(struct lookup *l, const struct policy *policy, size_t i)
 {
     struct host_request *r = &l->host_request[i];
     const struct wish wish = {
         .kind = FACT_HOST,
         .name = l->host[i].mx.name,
         .not_failing = l->id_changed,
+        .confirmed = policy->mode == POLICY_ENFORCE,
         .margin = l->request.renewal ? RENEWAL_MARGIN : 0,
         .trace = l->request.trace,
     };
@@ -98,7 +100,7 @@ static void ask_hosts(struct lookup *l)
             is_behind_us(l, policy, i))
             continue;
         h->verdict.verdict = VERDICT_PENDING;
-        ask_host(l, i);
+        ask_host(l, policy, i);
         probes++;
     }
 }

@@ -35,14 +35,25 @@ static struct decision_term term_of(const struct lookup *l, const struct decisio
     return t;
 }
 
-/* D's reference becomes the look-up's. Rules may have changed meanwhile: then it is not worth
- * remembering. */
+/* Has memory a policy that this look-up has not seen? Another node has told us meanwhile. */
+static bool is_outdated(const struct lookup *l)
+{
+    const struct fact *has = ladder_known(l->context->ladder, FACT_POLICY, l->domain);
+    const struct policy *seen = l->policy != NULL ? l->policy->policy : NULL;
+
+    if (!fact_has_policy(has, clock_unix()) || settings_override(l->settings, l->domain) != NULL)
+        return false;
+    return seen == NULL || seen->fetched_at < has->policy->fetched_at;
+}
+
+/* D's reference becomes the look-up's. Rules, or the policy, may have changed meanwhile: then it is
+ * not worth remembering. */
 static void finish(struct lookup *l, struct decision *d)
 {
     int64_t now = clock_unix();
     struct decision_term term = term_of(l, d, now);
 
-    if (l->epoch == l->context->epoch)
+    if (l->epoch == l->context->epoch && !is_outdated(l))
         decisions_put(l->context->memory, d, &term, now);
     l->decision = d;
     lookup_finish(l);

@@ -168,7 +168,13 @@ static bool is_due(struct refresher *r, const struct policy_record *record)
 static bool job_begin(struct job *j)
 {
     struct refresher *r = j->refresher;
-    const struct wish wish = {.kind = FACT_POLICY, .name = j->record.name, .refresh = true};
+    const struct policy *before = j->record.policy;
+    const struct wish wish = {
+        .kind = FACT_POLICY,
+        .name = j->record.name,
+        .refresh = true,
+        .newer_than = j->asked_for || before == NULL ? 0 : before->fetched_at,
+    };
     struct ladder_request *request = ladder_obtain(r->config.ladder, &wish, on_fact, j);
 
     if (request == NULL)
@@ -229,7 +235,6 @@ static void succeeded(struct job *j, const struct policy *p)
     const struct policy *before = j->record.policy;
     char text[REFRESHLOG_SIZE];
 
-    r->refreshed++;
     if (before == NULL || !is_same(before, p))
         decisions_forget(r->config.decisions, j->record.name);
     if (before == NULL || before->mode == POLICY_NONE || j->record.tried_at == 0)
@@ -276,10 +281,14 @@ static void tell(struct listener *l, const struct fact *fact, const char *failur
     }
 }
 
-static bool is_fetched_since(const struct fact *fact, int64_t began)
+/* By ourselves, or by another node of the cluster. */
+static bool is_fetched(const struct job *j, const struct fact *fact)
 {
-    return fact != NULL && fact->state == FACT_FOUND && fact->policy != NULL &&
-           fact->policy->fetched_at >= began && fact->tried_at == 0;
+    if (fact == NULL || fact->state != FACT_FOUND || fact->policy == NULL)
+        return false;
+    if (fact->others && j->record.policy != NULL)
+        return fact->policy->fetched_at > j->record.policy->fetched_at;
+    return fact->policy->fetched_at >= j->began && fact->tried_at == 0;
 }
 
 /* Who asks again from his callback starts a new one. */
@@ -288,12 +297,13 @@ static void on_fact(void *arg, struct fact *fact)
     struct job *j = arg;
     struct refresher *r = j->refresher;
     struct listener *listeners = j->listeners;
-    bool fetched = is_fetched_since(fact, j->began);
+    bool fetched = is_fetched(j, fact);
 
     if (fetched)
         succeeded(j, fact->policy);
     else
         failed(j, fact);
+    r->refreshed += fetched && !fact->others;
     j->request = NULL;
     j->listeners = NULL;
     job_free(j);

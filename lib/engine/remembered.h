@@ -7,15 +7,18 @@
 #define STS_REMEMBERED_H
 
 #include "core/policy.h"
+#include "engine/tier.h"
 
 #include <stddef.h>
 
 enum cache_command {
     CACHE_LIST,    /* stored policies behind `domain` ("" = from the start), up to CACHE_PAGE; when
-                      the store is through, those that are in memory only */
+                      the store is through, those that are in memory only. Not those that the
+                      cluster's cache alone has */
     CACHE_SHOW,    /* what is known of `domain` */
     CACHE_REFRESH, /* fetch its policy now */
-    CACHE_FORGET, /* forget its policy and decision, in memory and store; DONE when it is on disk */
+    CACHE_FORGET,  /* forget its policy and decision, in memory and store, and on all nodes of the
+                      cluster; DONE when it is on disk here */
     CACHE_STATS
 };
 enum { CACHE_PAGE = 1000 };
@@ -42,7 +45,7 @@ struct cache_entry {
     int64_t tried_at;            /* Unix s of the last failed fetch since; 0 = none */
     uint32_t failures;           /* in a row, as the store counts them */
     const char *trouble;         /* why; "" = nothing */
-    bool in_memory, in_store;
+    bool in_memory, in_store, in_shared;
 };
 
 struct cache_stats {
@@ -53,6 +56,8 @@ struct cache_stats {
     uint64_t store_unreadable, store_set_aside;
     uint64_t refreshed, refresh_failures;
     size_t refreshing, lookups; /* under way */
+    const char *shared_name;    /* of the cluster's cache: "redis"; NULL: none */
+    struct tier_stats shared;
 };
 
 struct cache_answer {

@@ -208,6 +208,17 @@ static void put(void *ctx, const struct fact *fact)
         put_fact(ctx, (struct fact *)(uintptr_t)fact, false); /* only the count changes */
 }
 
+/* A store that cannot be asked keeps the policy; the shared tier goes on telling of it. */
+static void forget(void *ctx, const char *domain, int64_t at)
+{
+    struct storetier *t = ctx;
+    struct store_change change = {.kind = STORE_FORGET};
+
+    snprintf(change.record.name, sizeof change.record.name, "%s", domain);
+    change.record.forgotten_at = at;
+    store_change(t->store, &change, NULL, NULL);
+}
+
 /* Offer again what memory alone has, unless the store still works at the last offer. */
 static void offer_again(void *arg)
 {
@@ -237,7 +248,8 @@ struct storetier *storetier_new(struct loop *loop, struct store *store, struct f
         return NULL;
     t->store = store;
     t->memory = memory;
-    t->tier = (struct tier){.name = "store", .ctx = t, .get = get, .put = put, .cancel = cancel};
+    t->tier = (struct tier){
+        .name = "store", .ctx = t, .get = get, .put = put, .cancel = cancel, .forget = forget};
     recency_init(&t->readings);
     recency_init(&t->writings);
     timer_init(&t->timer, loop, offer_again, t);
