@@ -89,7 +89,7 @@ struct store_change {
      * record's own failures; policies fetched before the stored one, or before a tombstone, are
      * STORE_OUTDATED. A stored time in the future, of a clock that was wrong, stands in nobody's
      * way. max_age 0 and expired ones replace what was there too (R65, R75). FORGET: its name and
-     * forgotten_at; the record becomes a tombstone.
+     * forgotten_at; the record becomes a tombstone, unless the policy was fetched then or later.
      */
     struct policy_record record;
     enum store_result result; /* out */

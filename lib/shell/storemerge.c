@@ -57,12 +57,21 @@ enum storemerge storemerge_put(const struct policy_record *there,
     return STOREMERGE_WRITE;
 }
 
+/* Another node's word, told late, does not undo what was fetched since. */
+static bool is_fetched_since(const struct policy_record *there, int64_t forgotten_at, int64_t now)
+{
+    return there->policy != NULL && there->policy->fetched_at >= forgotten_at &&
+           there->policy->fetched_at <= now;
+}
+
 enum storemerge storemerge_forget(const struct policy_record *there,
                                   const struct policy_record *record, int64_t now,
                                   struct policy_record *out)
 {
     if (there != NULL && there->policy == NULL &&
         past(there->forgotten_at, now) >= past(record->forgotten_at, now))
+        return STOREMERGE_KEEP;
+    if (there != NULL && is_fetched_since(there, record->forgotten_at, now))
         return STOREMERGE_KEEP;
     *out = (struct policy_record){.forgotten_at = record->forgotten_at};
     memcpy(out->name, record->name, sizeof out->name);

@@ -447,7 +447,9 @@ struct bed {
     struct ladder *ladder;
 };
 
-static inline void bed_init(struct bed *b, const struct host_script *script)
+/* SHARED, with a turn of its own on the same loop, is made by SHARED_NEW; NULL: a single host. */
+static inline void bed_init_shared(struct bed *b, const struct host_script *script,
+                                   const struct tier *(*shared_new)(struct loop *loop))
 {
     *b = (struct bed){.loop = loop_new()};
     b->store = store_of_test(b->loop);
@@ -460,10 +462,16 @@ static inline void bed_init(struct bed *b, const struct host_script *script)
         .loop = b->loop,
         .memory = b->memory,
         .source = {[FACT_POLICY] = source, [FACT_HOST] = source},
-        .tier = {[LADDER_STORE] = storetier_tier(b->tier)},
+        .tier = {[LADDER_STORE] = storetier_tier(b->tier),
+                 [LADDER_SHARED] = shared_new != NULL ? shared_new(b->loop) : NULL},
     };
     b->ladder = ladder_new(&config);
     assert_non_null(b->ladder);
+}
+
+static inline void bed_init(struct bed *b, const struct host_script *script)
+{
+    bed_init_shared(b, script, NULL);
 }
 
 static inline void bed_clear(struct bed *b)

@@ -1054,7 +1054,7 @@ static void test_full_map(void **state)
         assert_int_equal(storebed_change(b, STORE_PUT, &r, NOW + 99), STORE_DONE);
         policy_record_clear(&r);
     }
-    assert_int_equal(storebed_forget(b, "host.o2-2.test", NOW, NOW), STORE_DONE);
+    assert_int_equal(storebed_forget(b, "host.o2-2.test", NOW + 1, NOW + 1), STORE_DONE);
     assert_int_equal(storebed_forget(b, "never.test", NOW, NOW), STORE_DONE);
     assert_int_equal(storebed_walk_count(b), all + 1);
     assert_true(file_size(b->path) <= STORE_SIZE_MIN + (512 << 10));
