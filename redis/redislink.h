@@ -11,10 +11,9 @@
 #ifndef STS_REDISLINK_H
 #define STS_REDISLINK_H
 
+#include "redis/redisconn.h"
 #include "redis/redisurl.h"
-#include "shell/loop.h"
 
-#include <hiredis/hiredis.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -47,9 +46,6 @@ struct redis_link *redis_link_new(const struct redis_link_config *config);
 /* Calls under way are forgotten, not answered. NULL is fine. Also when the loop has ended. */
 void redis_link_free(struct redis_link *l);
 
-/* REPLY is borrowed, an error reply too; NULL: no answer to be had. */
-typedef void (*redis_replied)(void *arg, const redisReply *reply);
-struct redis_call;
 /*
  * Send the command of ARGC arguments of LEN octets each (copied). REPLIED from a later turn,
  * exactly once unless cancelled; NULL may be given for REPLIED where the answer does not matter.
@@ -70,7 +66,7 @@ struct redis_link_stats {
     bool up;
     uint64_t outages;
     char trouble[160]; /* why it is down; "" = up, or not tried yet */
-    char server[300];  /* "192.0.2.1:6379", "/run/redis.sock"; "" = not known yet */
+    char server[160];  /* "192.0.2.1:6379", "/run/redis.sock"; "" = not known yet */
 };
 void redis_link_stats(const struct redis_link *l, struct redis_link_stats *stats);
 
