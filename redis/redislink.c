@@ -335,6 +335,7 @@ static void on_ready(void *arg)
     l->up_since = l->master_asked = clock_ms();
     l->failures = 0;
     l->trouble[0] = '\0';
+    l->marker.told = false;
     snprintf(l->server, sizeof l->server, "%s", redis_session_server(l->session));
     tell_up(l);
     send_waiting(l);

@@ -14,7 +14,7 @@ enum { REDIS_MARKER_SIZE = 33, REDIS_MARKER_LIFE = 31557600 /* s */ };
 
 struct redis_marker {             /* starts zeroed */
     char seen[REDIS_MARKER_SIZE]; /* last; "" = none */
-    bool told;                    /* that there was none; until there is one again */
+    bool told; /* that there was none; until there is one again, or a new connection */
     char ours[REDIS_MARKER_SIZE]; /* what is to be set where there is none */
 };
 

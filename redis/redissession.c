@@ -8,7 +8,7 @@ struct redis_session {
     struct redis_session_config config;
     struct redis_dial *dial;
     struct redis_conn *commands, *subscription;
-    bool ended;
+    bool ready, ended;
     char server[REDIS_SERVER_SIZE];
 };
 
@@ -87,8 +87,10 @@ static void on_subscribed(void *arg, const redisReply *r)
         return;
     if (r->type != REDIS_REPLY_ARRAY || r->elements != 3)
         end(s, "it answers SUBSCRIBE with something else");
-    else if (!s->ended)
-        s->config.ready(s->config.arg);
+    if (s->ended)
+        return;
+    s->ready = true;
+    s->config.ready(s->config.arg);
 }
 
 static void on_message(void *arg, const char *text, size_t len)
@@ -216,7 +218,7 @@ void redis_session_ping(struct redis_session *s, int64_t timeout_ms)
 
 void redis_session_take_calls(struct redis_session *s, struct redis_calls *list)
 {
-    if (s->commands != NULL)
+    if (s->ready)
         redis_conn_take_calls(s->commands, list);
 }
 

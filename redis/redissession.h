@@ -32,6 +32,7 @@ void redis_session_free(struct redis_session *s); /* as redis_conn_free; NULL is
 bool redis_session_send(struct redis_session *s, struct redis_call *call, int64_t timeout_ms);
 /* Does the subscription answer within TIMEOUT_MS? If not the session ends. */
 void redis_session_ping(struct redis_session *s, int64_t timeout_ms);
+/* The calls of redis_session_send that were not answered. */
 void redis_session_take_calls(struct redis_session *s, struct redis_calls *list);
 
 /* "192.0.2.1:6379", "[2001:db8::1]:6379", "/run/redis.sock"; "" as long as it is not connected. */
