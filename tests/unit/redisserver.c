@@ -1,9 +1,12 @@
 #include "redisserver.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
-#include <hiredis/hiredis.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,157 +16,209 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { READY_TRIES = 1000, READY_NS = 10000000 /* 10 s in all */, WORDS_MAX = 16 };
+/* A test helper that cannot go on stops the program where it stands. */
+#define MUST(condition) ((condition) ? (void)0 : die(#condition, __LINE__))
+
+enum { READY_MS = 20000, STEP_MS = 5, COMMAND_S = 20, PORTS_TRIED = 10, NS_PER_MS = 1000000 };
 
 struct redis_server {
-    char folder[64], conf[96], socket[96];
+    char folder[64], file[96], socket[96], url[64];
     uint16_t port;
-    pid_t pid; /* 0: not running */
     bool sentinel;
+    char *conf;
+    pid_t pid; /* 0 = does not run */
+    char user[64], password[64];
+    bool login;
+    char text[1024];
 };
 
-static void must(bool holds, const char *what)
+static void die(const char *what, int line)
 {
-    if (holds)
-        return;
-    fprintf(stderr, "redisserver: %s: %s\n", what, strerror(errno));
+    fprintf(stderr, "redisserver.c:%d: failed: %s: %s\n", line, what, strerror(errno));
     abort();
 }
 
-uint16_t redis_server_free_port(void)
+static void pause_ms(int ms)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof a;
+    struct timespec ts = {.tv_nsec = (long)ms * NS_PER_MS};
+
+    nanosleep(&ts, NULL);
+}
+
+static uint16_t free_port(void)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof in;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    must(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0, "bind");
-    must(getsockname(fd, (struct sockaddr *)&a, &len) == 0, "getsockname");
+    MUST(fd >= 0 && bind(fd, (struct sockaddr *)&in, len) == 0);
+    MUST(getsockname(fd, (struct sockaddr *)&in, &len) == 0);
     close(fd);
-    return ntohs(a.sin_port);
+    return ntohs(in.sin_port);
 }
 
-static redisContext *reach(const struct redis_server *s)
+/* ---- the process ---- */
+
+static void conf_write(const struct redis_server *s)
 {
-    return redisConnect("127.0.0.1", s->port);
+    FILE *f = fopen(s->file, "we");
+
+    MUST(f != NULL);
+    fprintf(f, "port %u\nbind 127.0.0.1\nunixsocket %s\ndir %s\nlogfile %s/log\ndaemonize no\n",
+            s->port, s->socket, s->folder, s->folder);
+    if (!s->sentinel)
+        fputs("save \"\"\nappendonly no\nenable-debug-command yes\nrepl-diskless-sync-delay 0\n",
+              f);
+    fputs(s->conf, f);
+    MUST(fclose(f) == 0);
 }
 
-/* Does it accept connections? It may be loading still. */
-static bool is_there(const struct redis_server *s)
+/* In the child. It ends with us, however we end. */
+static void run(const struct redis_server *s, pid_t parent)
 {
-    redisContext *c = reach(s);
-    bool there = c != NULL && c->err == 0;
+    int null = open("/dev/null", O_RDWR);
 
-    if (c != NULL)
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    dup2(null, STDERR_FILENO);
+    execlp("redis-server", "redis-server", s->file, s->sentinel ? "--sentinel" : NULL, NULL);
+    _exit(1);
+}
+
+static bool has_ended(struct redis_server *s)
+{
+    if (waitpid(s->pid, NULL, WNOHANG) != s->pid)
+        return false;
+    s->pid = 0;
+    return true;
+}
+
+static bool answers(const struct redis_server *s)
+{
+    struct timeval limit = {.tv_sec = 1};
+    redisContext *c = redisConnectWithTimeout("127.0.0.1", s->port, limit);
+    redisReply *reply = NULL;
+    bool answered;
+
+    if (c && !c->err && redisSetTimeout(c, limit) == REDIS_OK)
+        reply = redisCommand(c, "PING");
+    answered = reply != NULL;
+    if (reply)
+        freeReplyObject(reply);
+    if (c)
         redisFree(c);
-    return there;
+    return answered;
 }
 
-void redis_server_start(struct redis_server *s)
+/* False: it ended, because somebody else has its port. */
+static bool start(struct redis_server *s)
 {
-    const struct timespec pause = {.tv_nsec = READY_NS};
-    const char *program = s->sentinel ? "redis-sentinel" : "redis-server";
+    pid_t self = getpid();
 
+    conf_write(s);
     s->pid = fork();
-    must(s->pid >= 0, "fork");
-    if (s->pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that crashes leaves nothing behind */
-        if (freopen("/dev/null", "w", stdout) != NULL)
-            execlp(program, program, s->conf, (char *)NULL);
-        _exit(127);
+    MUST(s->pid >= 0);
+    if (s->pid == 0)
+        run(s, self);
+    for (int ms = 0; ms < READY_MS; ms += STEP_MS) {
+        if (has_ended(s))
+            return false;
+        if (answers(s))
+            return !has_ended(s);
+        pause_ms(STEP_MS);
     }
-    for (int i = 0; i < READY_TRIES; i++) {
-        if (is_there(s))
-            return;
-        must(waitpid(s->pid, NULL, WNOHANG) == 0, "it has ended");
-        nanosleep(&pause, NULL);
-    }
-    must(false, "it does not accept connections");
-}
-
-static struct redis_server *prepare(bool sentinel)
-{
-    struct redis_server *s = calloc(1, sizeof *s);
-
-    must(s != NULL, "calloc");
-    snprintf(s->folder, sizeof s->folder, "/tmp/sts-redis-XXXXXX");
-    must(mkdtemp(s->folder) != NULL, "mkdtemp");
-    snprintf(s->conf, sizeof s->conf, "%s/redis.conf", s->folder);
-    snprintf(s->socket, sizeof s->socket, "%s/redis.sock", s->folder);
-    s->port = redis_server_free_port();
-    s->sentinel = sentinel;
-    return s;
-}
-
-static void write_conf(const struct redis_server *s, const char *more)
-{
-    FILE *f = fopen(s->conf, "w");
-
-    must(f != NULL, s->conf);
-    fprintf(f, "bind 127.0.0.1\nport %u\ndir %s\nloglevel warning\nlogfile %s/log\n%s\n", s->port,
-            s->folder, s->folder, more);
-    must(fclose(f) == 0, s->conf);
-}
-
-struct redis_server *redis_server_new(const char *directives)
-{
-    struct redis_server *s = prepare(false);
-    char more[4096];
-
-    snprintf(more, sizeof more, "unixsocket %s\nsave \"\"\nappendonly no\n%s", s->socket,
-             directives != NULL ? directives : "");
-    write_conf(s, more);
-    redis_server_start(s);
-    return s;
-}
-
-struct redis_server *redis_sentinel_server_new(const struct redis_server *master, const char *name,
-                                               int quorum)
-{
-    struct redis_server *s = prepare(true);
-    char more[1024];
-
-    snprintf(more, sizeof more,
-             "sentinel monitor %s 127.0.0.1 %u %d\nsentinel down-after-milliseconds %s 1000\n"
-             "sentinel failover-timeout %s 3000\n",
-             name, master->port, quorum, name, name);
-    write_conf(s, more);
-    redis_server_start(s);
-    return s;
-}
-
-void redis_server_stop(struct redis_server *s)
-{
-    kill(s->pid, SIGSTOP);
-}
-
-void redis_server_go_on(struct redis_server *s)
-{
-    kill(s->pid, SIGCONT);
+    errno = ETIMEDOUT;
+    MUST(!"redis-server answers");
+    return false;
 }
 
 void redis_server_kill(struct redis_server *s)
 {
-    if (s->pid <= 0)
+    if (s->pid == 0)
         return;
-    kill(s->pid, SIGKILL);
-    must(waitpid(s->pid, NULL, 0) == s->pid, "waitpid");
+    MUST(kill(s->pid, SIGKILL) == 0);
+    MUST(waitpid(s->pid, NULL, 0) == s->pid);
     s->pid = 0;
 }
 
-static void remove_folder(const char *folder)
+void redis_server_stop(struct redis_server *s)
 {
-    char command[96];
+    int status;
 
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    must(system(command) == 0, command);
+    MUST(kill(s->pid, SIGSTOP) == 0);
+    MUST(waitpid(s->pid, &status, WUNTRACED) == s->pid && WIFSTOPPED(status));
+}
+
+void redis_server_continue(struct redis_server *s)
+{
+    MUST(kill(s->pid, SIGCONT) == 0);
+}
+
+void redis_server_start(struct redis_server *s, const char *conf)
+{
+    MUST(s->pid == 0);
+    if (conf) {
+        free(s->conf);
+        MUST((s->conf = strdup(conf)) != NULL);
+    }
+    MUST(start(s));
+}
+
+/* ---- making and ending ---- */
+
+static struct redis_server *server_new(const char *conf, bool sentinel)
+{
+    struct redis_server *s = calloc(1, sizeof *s);
+
+    MUST(s != NULL && (s->conf = strdup(conf ? conf : "")) != NULL);
+    s->sentinel = sentinel;
+    strcpy(s->folder, "/tmp/redisserver.XXXXXX");
+    MUST(mkdtemp(s->folder) != NULL);
+    snprintf(s->file, sizeof s->file, "%s/conf", s->folder);
+    snprintf(s->socket, sizeof s->socket, "%s/sock", s->folder);
+    for (int i = 0; i < PORTS_TRIED; i++) {
+        s->port = free_port();
+        snprintf(s->url, sizeof s->url, "redis://127.0.0.1:%u", s->port);
+        if (start(s))
+            return s;
+    }
+    MUST(!"redis-server started: is its configuration good?");
+    return s;
+}
+
+struct redis_server *redis_server_new(const char *conf)
+{
+    return server_new(conf, false);
+}
+
+struct redis_server *redis_sentinel_new(const char *conf)
+{
+    return server_new(conf, true);
+}
+
+static void folder_remove(const struct redis_server *s)
+{
+    DIR *dir = opendir(s->folder);
+    struct dirent *entry;
+
+    MUST(dir != NULL);
+    while ((entry = readdir(dir)) != NULL)
+        unlinkat(dirfd(dir), entry->d_name, 0); /* "." and ".." stay */
+    closedir(dir);
+    if (rmdir(s->folder) != 0)
+        fprintf(stderr, "redisserver.c: %s: %s\n", s->folder, strerror(errno));
 }
 
 void redis_server_free(struct redis_server *s)
 {
-    if (s == NULL)
+    if (!s)
         return;
     redis_server_kill(s);
-    remove_folder(s->folder);
+    folder_remove(s);
+    free(s->conf);
     free(s);
 }
 
@@ -177,51 +232,61 @@ const char *redis_server_socket(const struct redis_server *s)
     return s->socket;
 }
 
-/* --- asking --- */
-
-static char answer[65536];
-
-static void render(const redisReply *r, char *out, size_t size)
+const char *redis_server_url(const struct redis_server *s)
 {
-    if (r->type == REDIS_REPLY_NIL)
-        snprintf(out, size, "(nil)");
-    else if (r->type == REDIS_REPLY_INTEGER)
-        snprintf(out, size, "%lld", r->integer);
-    else if (r->type != REDIS_REPLY_ARRAY)
-        snprintf(out, size, "%s", r->str);
-    for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i < r->elements; i++) {
-        size_t len = strlen(out);
-        if (i > 0 && len + 2 < size)
-            out[len++] = '\n';
-        render(r->element[i], out + len, size - len);
+    return s->url;
+}
+
+/* ---- commands ---- */
+
+void redis_server_login(struct redis_server *s, const char *user, const char *password)
+{
+    s->login = password != NULL;
+    snprintf(s->user, sizeof s->user, "%s", user ? user : "default");
+    snprintf(s->password, sizeof s->password, "%s", password ? password : "");
+}
+
+static redisReply *command(struct redis_server *s, const char *format, va_list args)
+{
+    struct timeval limit = {.tv_sec = COMMAND_S};
+    redisContext *c = redisConnectWithTimeout("127.0.0.1", s->port, limit);
+    redisReply *reply;
+
+    MUST(c != NULL && !c->err && redisSetTimeout(c, limit) == REDIS_OK);
+    if (s->login) {
+        reply = redisCommand(c, "AUTH %s %s", s->user, s->password);
+        MUST(reply != NULL && reply->type == REDIS_REPLY_STATUS);
+        freeReplyObject(reply);
     }
-}
-
-const char *redis_server_ask_with(const struct redis_server *s, const char *command,
-                                  const char *last)
-{
-    const char *word[WORDS_MAX + 1];
-    char copy[1024], *rest = copy;
-    redisContext *c = reach(s);
-    redisReply *r;
-    int count = 0;
-
-    must(c != NULL && c->err == 0, "connect");
-    snprintf(copy, sizeof copy, "%s", command);
-    for (char *w; (w = strtok_r(rest, " ", &rest)) != NULL && count < WORDS_MAX;)
-        word[count++] = w;
-    if (last != NULL)
-        word[count++] = last;
-    r = redisCommandArgv(c, count, word, NULL);
-    must(r != NULL, c->errstr);
-    answer[0] = '\0';
-    render(r, answer, sizeof answer);
-    freeReplyObject(r);
+    reply = redisvCommand(c, format, args);
+    MUST(reply != NULL);
     redisFree(c);
-    return answer;
+    return reply;
 }
 
-const char *redis_server_ask(const struct redis_server *s, const char *command)
+redisReply *redis_server_command(struct redis_server *s, const char *format, ...)
 {
-    return redis_server_ask_with(s, command, NULL);
+    va_list args;
+    redisReply *reply;
+
+    va_start(args, format);
+    reply = command(s, format, args);
+    va_end(args);
+    return reply;
+}
+
+const char *redis_server_text(struct redis_server *s, const char *format, ...)
+{
+    va_list args;
+    redisReply *reply;
+
+    va_start(args, format);
+    reply = command(s, format, args);
+    va_end(args);
+    if (reply->type == REDIS_REPLY_INTEGER)
+        snprintf(s->text, sizeof s->text, "%lld", reply->integer);
+    else
+        snprintf(s->text, sizeof s->text, "%s", reply->str ? reply->str : "");
+    freeReplyObject(reply);
+    return s->text;
 }

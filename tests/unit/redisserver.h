@@ -1,45 +1,49 @@
 /*
- * redisserver - a real redis-server (or Sentinel) for tests, on loopback, in a folder of its own
+ * redisserver - a real redis-server or Sentinel on loopback, for tests
  *
- * Functions abort the program on failure, so tests need no checks.
+ * Each lives in a folder of its own below /tmp, ends with the test program at the latest, and is
+ * ended by its process id. Functions abort the program on failure, so tests need no checks. Main
+ * thread only.
  */
 #ifndef STS_TEST_REDISSERVER_H
 #define STS_TEST_REDISSERVER_H
 
+#include <hiredis/hiredis.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct redis_server;
 
 /*
- * Start one with DIRECTIVES (lines of redis.conf, may be NULL) on a free port of 127.0.0.1, and the
- * UNIX socket "redis.sock" in its folder; nothing is saved to disk. Waits until it accepts
- * connections.
+ * Start a server on a free port of 127.0.0.1 and on a UNIX socket, and wait until it answers. CONF:
+ * lines of redis.conf(5) besides, or NULL. It starts empty and saves nothing unless told to.
  */
-struct redis_server *redis_server_new(const char *directives);
-/* A Sentinel, to watch MASTER as NAME: down after 1 s, QUORUM of them to agree. */
-struct redis_server *redis_sentinel_server_new(const struct redis_server *master, const char *name,
-                                               int quorum);
-void redis_server_free(struct redis_server *s); /* ends it, removes its folder; NULL is fine */
+struct redis_server *redis_server_new(const char *conf);
+/* A Sentinel; CONF names what it watches. */
+struct redis_server *redis_sentinel_new(const char *conf);
+/* Kills it when it runs, and removes its folder. NULL is fine. */
+void redis_server_free(struct redis_server *s);
 
 uint16_t redis_server_port(const struct redis_server *s);
-const char *redis_server_socket(const struct redis_server *s);
+const char *redis_server_socket(const struct redis_server *s); /* path */
+const char *redis_server_url(const struct redis_server *s);    /* "redis://127.0.0.1:PORT" */
 
-void redis_server_stop(struct redis_server *s);  /* SIGSTOP */
-void redis_server_go_on(struct redis_server *s); /* SIGCONT */
-void redis_server_kill(struct redis_server *s);  /* SIGKILL, and waits for it */
-void redis_server_start(struct redis_server *s); /* again, empty, on the same port */
-/* Free ports: nothing listens there. */
-uint16_t redis_server_free_port(void);
+/* kill -9, and wait for its end. */
+void redis_server_kill(struct redis_server *s);
+/* Start it again on the same port, with CONF (NULL: as before), and wait until it answers,
+ * if only with an error such as LOADING. */
+void redis_server_start(struct redis_server *s, const char *conf);
+/* SIGSTOP, and wait until it stands still: its port still takes connections. */
+void redis_server_stop(struct redis_server *s);
+/* SIGCONT. */
+void redis_server_continue(struct redis_server *s);
 
-/*
- * Ask by itself, as redis-cli does, waiting for the answer: a command of words separated by blanks.
- * The answer as text (static, until the next call): strings and statuses as they are, numbers in
- * digits, nil as "(nil)", errors as they are, arrays one element a line.
- */
-const char *redis_server_ask(const struct redis_server *s, const char *command);
-/* The same with one last argument that may have any octets. */
-const char *redis_server_ask_with(const struct redis_server *s, const char *command,
-                                  const char *last);
+/* Whom redis_server_command is from now on; PASSWORD NULL: the default user without a password. */
+void redis_server_login(struct redis_server *s, const char *user, const char *password);
+/* Give it a command as redisCommand does ("SET %s %b"), wait for the answer; freeReplyObject. */
+redisReply *redis_server_command(struct redis_server *s, const char *format, ...);
+/* The same for the answer's text, or its number as text, "" for nil; valid until the next call. */
+const char *redis_server_text(struct redis_server *s, const char *format, ...);
 
 #endif
