@@ -11,23 +11,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    REDIS_MAC_SIZE = 65,
-    /* 64 hex digits, terminated */ REDIS_KEYS_MAX = 16,
-    REDIS_KEY_MIN = 16
-};
+enum { REDIS_KEYS_MAX = 16, REDIS_KEY_MIN = 16, REDIS_KEY_LIMIT = 1024 };
+enum { REDIS_MAC_SIZE = 65 }; /* 64 hex digits, terminated */
 
 struct redis_keys;
 
 /*
- * Read PATH: one secret a line (REDIS_KEY_MIN to 1024 octets of printable ASCII), blank lines and
- * lines that begin with "#" apart. NULL with the reason in ERR: cannot be read, no key, too short a
- * key, readable by others (mode & 007).
+ * Read PATH: one secret a line (REDIS_KEY_MIN to REDIS_KEY_LIMIT octets of printable ASCII), empty
+ * lines and lines that begin with "#" apart. NULL with the reason in ERR: cannot be read, no
+ * regular file, open to others (mode & 007), no key, too many, one that is too short or too long.
  */
 struct redis_keys *redis_keys_read(const char *path, char *err, size_t size);
 void redis_keys_free(struct redis_keys *k); /* wipes them; NULL is fine */
 
-/* What is authenticated: each part with its length before it, so that none runs into the next. */
+/* What is authenticated: five netstrings, so that none runs into the next; numbers are decimal. */
 struct redis_signed {
     const char *key; /* of Redis, prefix included */
     int version;
