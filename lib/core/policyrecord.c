@@ -273,24 +273,13 @@ static bool take_trouble(struct policy_record *r, const char *trouble, size_t le
     return true;
 }
 
-/* sts-id of RFC 8461 3.1: 1 to 32 letters and digits. */
-static bool id_is_valid(const char *id, size_t len)
-{
-    size_t i = 0;
-
-    while (i < len && ((id[i] >= '0' && id[i] <= '9') || (id[i] >= 'A' && id[i] <= 'Z') ||
-                       (id[i] >= 'a' && id[i] <= 'z')))
-        i++;
-    return len > 0 && len <= STS_ID_MAX && i == len;
-}
-
 /* ID is that of the policy, whose text comes behind the trouble. */
 static bool take_policy(struct policy_record *r, const struct head *h, const char *id, char *err,
                         size_t size)
 {
     char why[128];
 
-    if (!id_is_valid(id, h->id_len)) {
+    if (!sts_id_valid(id, h->id_len)) {
         snprintf(err, size, "id");
         return false;
     }

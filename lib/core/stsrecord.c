@@ -51,6 +51,15 @@ bool sts_field_name_valid(const char *name, size_t len)
     return true;
 }
 
+bool sts_id_valid(const char *id, size_t len)
+{
+    size_t i = 0;
+
+    while (i < len && is_alnum(id[i]))
+        i++;
+    return len > 0 && len <= STS_ID_MAX && i == len;
+}
+
 static void skip_wsp(struct cursor *c)
 {
     while (c->at < c->end && is_wsp(*c->at))

@@ -31,4 +31,7 @@ const char *sts_record_select(const struct dns_record *records, size_t n, char i
  */
 bool sts_field_name_valid(const char *name, size_t len);
 
+/* Is ID of LEN octets an sts-id: 1 to STS_ID_MAX letters and digits (R8)? */
+bool sts_id_valid(const char *id, size_t len);
+
 #endif
