@@ -7,18 +7,18 @@
 
 #include "redis/redisscript.h"
 #include "fakelink.h"
-#include "redisbed.h"
+#include "redisserver.h"
 #include "until.h"
 
 enum { DAY = 86400 };
 
-static struct redisbed bed;
+static struct redis_server *server;
 static int64_t now; /* of the server, which is ours */
 
 static int start(void **state)
 {
     (void)state;
-    redisbed_start(&bed);
+    server = redis_server_new(NULL);
     now = clock_unix();
     return 0;
 }
@@ -26,7 +26,7 @@ static int start(void **state)
 static int stop(void **state)
 {
     (void)state;
-    redisbed_stop(&bed);
+    redis_server_free(server);
     return 0;
 }
 
@@ -59,16 +59,17 @@ static const char *put(const struct val *v, const char *bad, const char *message
 {
     char json[512];
 
-    return redisbed_do(&bed, "EVAL %s 1 sts:policy:ex.test %s %d %s sts:news %s",
-                       redis_script_text(REDIS_SCRIPT_PUT), json_of(v, json, sizeof json), DAY, bad,
-                       message);
+    return redis_server_text(server, "EVAL %s 1 sts:policy:ex.test %s %d %s sts:news %s",
+                             redis_script_text(REDIS_SCRIPT_PUT), json_of(v, json, sizeof json),
+                             DAY, bad, message);
 }
 
 static bool is_there(const struct val *v)
 {
     char json[512];
 
-    return strcmp(redisbed_do(&bed, "GET sts:policy:ex.test"), json_of(v, json, sizeof json)) == 0;
+    return strcmp(redis_server_text(server, "GET sts:policy:ex.test"),
+                  json_of(v, json, sizeof json)) == 0;
 }
 
 #define V(s, a, f, ...)                                                                            \
@@ -168,16 +169,17 @@ static void newest_wins(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        redisbed_do(&bed, "DEL sts:policy:ex.test");
+        redis_server_text(server, "DEL sts:policy:ex.test");
         if (row[i].old.state != NULL)
-            redisbed_do(&bed, "SET sts:policy:ex.test %s", json_of(&row[i].old, json, sizeof json));
+            redis_server_text(server, "SET sts:policy:ex.test %s",
+                              json_of(&row[i].old, json, sizeof json));
         const char *got = put(&row[i].new, "", "");
         if (strcmp(got, row[i].want) != 0)
             fail_msg("%s: %s", row[i].why, got);
         if (strcmp(row[i].want, "kept") == 0) {
             if (!is_there(&row[i].new))
                 fail_msg("%s: not there", row[i].why);
-            int ttl = atoi(redisbed_do(&bed, "TTL sts:policy:ex.test"));
+            int ttl = atoi(redis_server_text(server, "TTL sts:policy:ex.test"));
             if (ttl < DAY - 60 || ttl > DAY)
                 fail_msg("%s: TTL %d", row[i].why, ttl);
         } else if (row[i].old.state != NULL && !is_there(&row[i].old)) {
@@ -196,7 +198,7 @@ static void order_does_not_matter(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
-        redisbed_do(&bed, "DEL sts:policy:ex.test");
+        redis_server_text(server, "DEL sts:policy:ex.test");
         for (int k = 0; k < 3; k++)
             put(&v[order[i][k]], "", "");
         assert_true(is_there(&v[2]));
@@ -208,8 +210,8 @@ static void other_types_are_overwritten(void **state)
     static const struct val v = V(A, 0, 9);
 
     (void)state;
-    redisbed_do(&bed, "DEL sts:policy:ex.test");
-    redisbed_do(&bed, "LPUSH sts:policy:ex.test x");
+    redis_server_text(server, "DEL sts:policy:ex.test");
+    redis_server_text(server, "LPUSH sts:policy:ex.test x");
     assert_string_equal(put(&v, "", ""), "kept");
     assert_true(is_there(&v));
 }
@@ -222,12 +224,12 @@ static void bad_values_are_overwritten(void **state)
 
     (void)state;
     json_of(&forged, json, sizeof json);
-    redisbed_do(&bed, "SET sts:policy:ex.test %s", json);
-    strcpy(sha1, redisbed_do(&bed, "EVAL %s 0 %s", "return redis.sha1hex(ARGV[1])", json));
+    redis_server_text(server, "SET sts:policy:ex.test %s", json);
+    strcpy(sha1, redis_server_text(server, "EVAL %s 0 %s", "return redis.sha1hex(ARGV[1])", json));
     assert_string_equal(put(&v, "", ""), "old");
-    redisbed_do(&bed, "SET sts:policy:ex.test %s", json_of(&other, json, sizeof json));
+    redis_server_text(server, "SET sts:policy:ex.test %s", json_of(&other, json, sizeof json));
     assert_string_equal(put(&v, sha1, ""), "old"); /* it is another one by now */
-    redisbed_do(&bed, "SET sts:policy:ex.test %s", json_of(&forged, json, sizeof json));
+    redis_server_text(server, "SET sts:policy:ex.test %s", json_of(&forged, json, sizeof json));
     assert_string_equal(put(&v, sha1, ""), "kept");
     assert_true(is_there(&v));
 }
@@ -244,7 +246,7 @@ static void own_values_are_well_formed(void **state)
 
 static redisContext *subscriber(void)
 {
-    redisContext *c = redisConnectUnix(bed.socket);
+    redisContext *c = redisConnectUnix(redis_server_socket(server));
 
     assert_int_equal(c->err, 0);
     freeReplyObject(redisCommand(c, "SUBSCRIBE sts:news"));
@@ -285,11 +287,12 @@ static void changes_are_told(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        redisbed_do(&bed, "DEL sts:policy:ex.test");
+        redis_server_text(server, "DEL sts:policy:ex.test");
         if (row[i].old.state != NULL)
-            redisbed_do(&bed, "SET sts:policy:ex.test %s", json_of(&row[i].old, json, sizeof json));
+            redis_server_text(server, "SET sts:policy:ex.test %s",
+                              json_of(&row[i].old, json, sizeof json));
         put(&row[i].new, "", row[i].message);
-        redisbed_do(&bed, "PUBLISH sts:news end");
+        redis_server_text(server, "PUBLISH sts:news end");
         const char *got = next_news(c);
         if (strcmp(got, row[i].want) != 0)
             fail_msg("%s: %s", row[i].why, got);
@@ -305,8 +308,8 @@ static void changes_are_told(void **state)
 
 static const char *run(enum redis_script_id id, const char *token)
 {
-    return redisbed_do(&bed, "EVAL %s 1 " CLAIM_KEY " %s sts:news done", redis_script_text(id),
-                       token);
+    return redis_server_text(server, "EVAL %s 1 " CLAIM_KEY " %s sts:news done",
+                             redis_script_text(id), token);
 }
 
 static bool is_ttl(const char *text)
@@ -321,21 +324,21 @@ static void one_has_the_claim(void **state)
     redisContext *c = subscriber();
 
     (void)state;
-    redisbed_do(&bed, "DEL " CLAIM_KEY);
+    redis_server_text(server, "DEL " CLAIM_KEY);
     assert_string_equal(run(REDIS_SCRIPT_CLAIM, "a:1"), "mine");
-    assert_true(is_ttl(redisbed_do(&bed, "PTTL " CLAIM_KEY)));
+    assert_true(is_ttl(redis_server_text(server, "PTTL " CLAIM_KEY)));
     assert_true(is_ttl(run(REDIS_SCRIPT_CLAIM, "b:1")));
     assert_true(is_ttl(run(REDIS_SCRIPT_CLAIM, "a:1")));
     /* renewed by who has it only */
-    redisbed_do(&bed, "PEXPIRE " CLAIM_KEY " 500");
+    redis_server_text(server, "PEXPIRE " CLAIM_KEY " 500");
     assert_string_equal(run(REDIS_SCRIPT_RENEW, "b:1"), "0");
     assert_true(atoi(run(REDIS_SCRIPT_CLAIM, "b:1")) <= 500);
     assert_string_equal(run(REDIS_SCRIPT_RENEW, "a:1"), "1");
-    assert_true(is_ttl(redisbed_do(&bed, "PTTL " CLAIM_KEY)));
+    assert_true(is_ttl(redis_server_text(server, "PTTL " CLAIM_KEY)));
     /* and given back, and told */
     assert_string_equal(run(REDIS_SCRIPT_RELEASE, "b:1"), "0");
-    assert_string_equal(redisbed_do(&bed, "GET " CLAIM_KEY), "a:1");
-    redisbed_do(&bed, "PUBLISH sts:news before");
+    assert_string_equal(redis_server_text(server, "GET " CLAIM_KEY), "a:1");
+    redis_server_text(server, "PUBLISH sts:news before");
     assert_string_equal(next_news(c), "before");
     assert_string_equal(run(REDIS_SCRIPT_RELEASE, "a:1"), "1");
     assert_string_equal(next_news(c), "done");
@@ -352,10 +355,10 @@ static void endless_claims_end(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof make / sizeof *make; i++) {
-        redisbed_do(&bed, "DEL " CLAIM_KEY);
-        redisbed_do(&bed, make[i]);
+        redis_server_text(server, "DEL " CLAIM_KEY);
+        redis_server_text(server, make[i]);
         assert_true(is_ttl(run(REDIS_SCRIPT_CLAIM, "a:1")));
-        assert_true(is_ttl(redisbed_do(&bed, "PTTL " CLAIM_KEY)));
+        assert_true(is_ttl(redis_server_text(server, "PTTL " CLAIM_KEY)));
         assert_string_equal(run(REDIS_SCRIPT_RENEW, "a:1"), "0");
         assert_string_equal(run(REDIS_SCRIPT_RELEASE, "a:1"), "0");
     }
@@ -422,7 +425,8 @@ static void assert_sent(bool in_full)
     assert_non_null(c);
     assert_int_equal(c->argc, 5);
     assert_string_equal(c->argv[0], in_full ? "EVAL" : "EVALSHA");
-    assert_string_equal(c->argv[1], in_full ? text : redisbed_do(&bed, "SCRIPT LOAD %s", text));
+    assert_string_equal(c->argv[1],
+                        in_full ? text : redis_server_text(server, "SCRIPT LOAD %s", text));
     assert_string_equal(c->argv[2], "1");
     assert_string_equal(c->argv[3], "key");
     assert_string_equal(c->argv[4], "token");
