@@ -1,14 +1,13 @@
 #include "redis/redisscript.h"
 
 #include "engine/table.h"
+#include "redis/redissha1.h"
 #include "redis/redistrouble.h"
 
-#include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHA1_OCTETS = 20, SHA1_SIZE = 2 * SHA1_OCTETS + 1, ARGC_MAX = 4 + REDIS_SCRIPT_ARGS_MAX };
+enum { ARGC_MAX = 4 + REDIS_SCRIPT_ARGS_MAX };
 
 /*
  * Lua's cjson takes 42, NaN and 1e999 for JSON: so what is used is checked for its type, and
@@ -93,7 +92,7 @@ struct redis_scripts {
     struct recency calls;
     size_t octets; /* of all calls under way */
     struct {
-        char sha1[SHA1_SIZE];
+        char sha1[REDIS_SHA1_SIZE];
         bool known; /* the server has run it since the link is up */
     } script[REDIS_SCRIPTS];
 };
@@ -115,25 +114,15 @@ struct redis_script_call {
 
 /* ---- construction ---- */
 
-static bool sha1_hex(const char *text, char out[SHA1_SIZE])
-{
-    unsigned char raw[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-
-    if (EVP_Digest(text, strlen(text), raw, &len, EVP_sha1(), NULL) != 1 || len != SHA1_OCTETS)
-        return false;
-    for (size_t i = 0; i < SHA1_OCTETS; i++)
-        snprintf(out + 2 * i, 3, "%02x", raw[i]);
-    return true;
-}
-
 struct redis_scripts *redis_scripts_new(struct redis_link *link)
 {
     struct redis_scripts *s = calloc(1, sizeof *s);
     bool good = s != NULL;
 
-    for (int i = 0; good && i < REDIS_SCRIPTS; i++)
-        good = sha1_hex(redis_script_text(i), s->script[i].sha1);
+    for (int i = 0; good && i < REDIS_SCRIPTS; i++) {
+        const char *text = redis_script_text(i);
+        good = redis_sha1(text, strlen(text), s->script[i].sha1);
+    }
     if (!good) {
         free(s);
         return NULL;

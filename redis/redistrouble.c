@@ -9,7 +9,7 @@ static const struct {
     enum redis_trouble means;
 } meanings[] = {
     {"NOSCRIPT", REDIS_NO_SCRIPT},     {"WRONGTYPE", REDIS_WRONG_TYPE},
-    {"READONLY", REDIS_NOT_THE_ONE},   {"LOADING", REDIS_NOT_THE_ONE},
+    {"READONLY", REDIS_READ_ONLY},     {"LOADING", REDIS_NOT_THE_ONE},
     {"MASTERDOWN", REDIS_NOT_THE_ONE}, {"NOAUTH", REDIS_NOT_THE_ONE},
     {"WRONGPASS", REDIS_NOT_THE_ONE},
 };

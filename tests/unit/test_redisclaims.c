@@ -7,9 +7,9 @@
 
 #include "fakelink.h"
 #include "redis/redisclaims.h"
+#include "redis/redissha1.h"
 #include "until.h"
 
-#include <openssl/evp.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -108,13 +108,11 @@ static void assert_told(struct bed *b, struct asker *a, enum claim want)
 static int script_of(const struct redis_call *c)
 {
     for (int i = 0; i < REDIS_SCRIPTS; i++) {
-        unsigned char raw[EVP_MAX_MD_SIZE];
-        char hex[2 * 20 + 1];
+        const char *text = redis_script_text(i);
+        char sha1[REDIS_SHA1_SIZE];
 
-        EVP_Digest(redis_script_text(i), strlen(redis_script_text(i)), raw, NULL, EVP_sha1(), NULL);
-        for (int k = 0; k < 20; k++)
-            snprintf(hex + 2 * k, 3, "%02x", raw[k]);
-        if (strcmp(c->argv[1], redis_script_text(i)) == 0 || strcmp(c->argv[1], hex) == 0)
+        assert_true(redis_sha1(text, strlen(text), sha1));
+        if (strcmp(c->argv[1], text) == 0 || strcmp(c->argv[1], sha1) == 0)
             return i;
     }
     return -1;
