@@ -215,7 +215,6 @@ static bool send_claim(struct redis_claim *w)
     const struct redis_script_arg token = {w->token, strlen(w->token)};
 
     enter(w, ASKING);
-    w->done = w->kept = false;
     w->call = redis_script_run(w->claims->config.scripts, REDIS_SCRIPT_CLAIM, w->spot->key, &token,
                                1, on_claim, w);
     return w->call != NULL;

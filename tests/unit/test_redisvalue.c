@@ -513,6 +513,21 @@ static void octets_are_checked(void **state)
             fail_msg("%s: %s", row[i].octets, err);
 }
 
+/* Who reads the first and who reads the last of two would not read the same. */
+static void members_are_there_once(void **state)
+{
+    struct redis_place place = place_of(FACT_POLICY);
+    struct redis_value v = value_of(POLICY, NULL);
+    char *twice = malloc(v.len + 10), err[160];
+    struct fact *f;
+
+    (void)state;
+    sprintf(twice, "{\"v\":1,%s", v.octets + 1);
+    assert_int_equal(read_at(&place, twice, v.len + 6, &f, err, sizeof err), REDIS_BAD);
+    free(twice);
+    redis_value_clear(&v);
+}
+
 /* Every octet that is cut off makes it unreadable. */
 static void cut_values_are_bad(void **state)
 {
@@ -736,6 +751,7 @@ int main(void)
         cmocka_unit_test(what_is_over_is_not_written),
         cmocka_unit_test(members_are_checked),
         cmocka_unit_test(octets_are_checked),
+        cmocka_unit_test(members_are_there_once),
         cmocka_unit_test(cut_values_are_bad),
         cmocka_unit_test(sizes_are_bounded),
         cmocka_unit_test(lives_are_bounded),

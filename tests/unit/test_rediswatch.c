@@ -117,6 +117,7 @@ static void flapping_is_told_once_a_minute(void **state)
     assert_true(node_stats(a).refuses); /* known, if not told */
     ahead += REDIS_WATCH_QUIET_MS / 1000 + 1;
     put_and_hear("OOM", true); /* it stays */
+    ahead += REDIS_WATCH_QUIET_MS / 1000 + 1;
     put_and_hear("OOM", true);
     assert_int_equal(node_said(a, "refuses"), 2);
     put_and_hear("kept", false);
