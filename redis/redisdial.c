@@ -18,7 +18,7 @@ struct redis_dial {
     struct redis_dial_config config;
     redis_dialled dialled;
     void *arg;
-    struct redis_name *name;
+    struct redis_question *name;
     struct address address[REDIS_ADDRESSES_MAX];
     size_t count, at;
     struct redis_conn *conn; /* of address[at] */
@@ -32,7 +32,7 @@ static void dial_free(struct redis_dial *d)
 {
     task_cancel(&d->step);
     timer_stop(&d->timer);
-    redis_name_cancel(d->name);
+    redis_question_cancel(d->name);
     redis_conn_free(d->conn);
     free(d);
 }
@@ -107,7 +107,7 @@ static bool find_addresses(struct redis_dial *d)
     else if (ipaddr_from_text(&a, url->host))
         add_numeric(d, &a);
     else
-        d->name = redis_names_ask(d->config.names, url->host, url->port, on_named, d);
+        d->name = redis_resolver_ask(d->config.names, url->host, url->port, on_named, d);
     if (d->count == 0)
         timer_start(&d->timer, d->config.timeout_ms);
     else
@@ -142,7 +142,7 @@ static void on_timer(void *arg)
 {
     struct redis_dial *d = arg;
 
-    redis_name_cancel(d->name);
+    redis_question_cancel(d->name);
     d->name = NULL;
     fail(d, "no answer in time");
 }

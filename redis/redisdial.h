@@ -7,7 +7,7 @@
 #define STS_REDISDIAL_H
 
 #include "redis/redisconn.h"
-#include "redis/redisnames.h"
+#include "redis/redisresolve.h"
 #include "redis/redisurl.h"
 
 enum { REDIS_ADDRESSES_MAX = 8, REDIS_WHY_SIZE = 160 };
@@ -20,7 +20,7 @@ typedef void (*redis_dialled)(void *arg, struct redis_conn *c, const char *why);
 
 struct redis_dial_config {
     struct loop *loop;
-    struct redis_names *names;
+    struct redis_resolver *names;
     struct redis_url url;
     int64_t timeout_ms; /* for the name, and for each address */
 };

@@ -33,7 +33,7 @@ enum state {
 
 struct redis_link {
     struct redis_link_config config; /* its texts are ours */
-    struct redis_names *names;
+    struct redis_resolver *names;
     struct redis_sentinels *sentinels; /* NULL: none */
     struct redis_session *session;
     enum state state;
@@ -453,7 +453,7 @@ static bool make_parts(struct redis_link *l, const struct redis_link_config *con
 {
     bool has_sentinels = config->sentinels != NULL && config->sentinels[0] != NULL;
 
-    l->names = redis_names_new(config->loop);
+    l->names = redis_resolver_new(config->loop);
     if (l->names != NULL && has_sentinels)
         l->sentinels = redis_sentinels_new(config->loop, l->names, config->sentinels,
                                            config->master_name, patience_ms(l));
@@ -517,7 +517,7 @@ void redis_link_free(struct redis_link *l)
     timer_stop(&l->patience);
     redis_session_free(l->session);
     redis_sentinels_free(l->sentinels);
-    redis_names_free(l->names);
+    redis_resolver_free(l->names);
     free_calls(&l->waiting);
     free_calls(&l->dead);
     free_texts(l);

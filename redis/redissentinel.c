@@ -8,7 +8,7 @@ enum { MASTER_NAME_SIZE = 256 };
 
 struct redis_sentinels {
     struct loop *loop;
-    struct redis_names *names;
+    struct redis_resolver *names;
     int64_t timeout_ms;
     char master_name[MASTER_NAME_SIZE];
     redis_master_told told; /* NULL: nothing is asked */
@@ -161,7 +161,7 @@ void redis_sentinels_ask(struct redis_sentinels *s, redis_master_told told, void
     ask_current(s);
 }
 
-struct redis_sentinels *redis_sentinels_new(struct loop *loop, struct redis_names *names,
+struct redis_sentinels *redis_sentinels_new(struct loop *loop, struct redis_resolver *names,
                                             const char *const *list, const char *master_name,
                                             int64_t timeout_ms)
 {

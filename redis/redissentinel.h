@@ -13,7 +13,7 @@ struct redis_sentinels;
 /* LIST ("HOST[:PORT]", NULL-terminated; entries that redis_sentinel_parse refuses are left out) and
  * MASTER_NAME are copied; NAMES outlives it. NULL: out of memory, or
  * none is left. */
-struct redis_sentinels *redis_sentinels_new(struct loop *loop, struct redis_names *names,
+struct redis_sentinels *redis_sentinels_new(struct loop *loop, struct redis_resolver *names,
                                             const char *const *list, const char *master_name,
                                             int64_t timeout_ms);
 void redis_sentinels_free(struct redis_sentinels *s); /* NULL is fine */

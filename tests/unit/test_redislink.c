@@ -213,10 +213,12 @@ static void it_talks(void **state)
 /* One time-out is paid, and none by those who come later. */
 static void absent_at_the_start(void **state)
 {
-    uint16_t port = redis_server_free_port();
+    struct redis_server *s = redis_server_new(NULL);
+    uint16_t port = redis_server_port(s);
     struct bed b;
 
     (void)state;
+    redis_server_kill(s);
     bed_init(&b);
     struct redis_link_config c = config_of(&b, url_of(port));
     bed_link(&b, &c);
@@ -229,6 +231,7 @@ static void absent_at_the_start(void **state)
     assert_non_null(strstr(b.log, "Connection refused"));
     assert_null(say(&b, "GET a"));
     bed_clear(&b);
+    redis_server_free(s);
 }
 
 static void hung_at_the_start(void **state)
@@ -245,7 +248,7 @@ static void hung_at_the_start(void **state)
         assert_non_null(say(&b, "GET a"));
     await(&b, &b.nulls, 5);
     assert_null(say(&b, "GET a"));
-    redis_server_go_on(s);
+    redis_server_continue(s);
     assert_true(run_until(b.loop, is_up, &b));
     assert_non_null(say(&b, "GET a"));
     bed_clear(&b);
@@ -268,7 +271,7 @@ static void killed_and_back(void **state)
     assert_null(say(&b, "GET a"));
     run_for(b.loop, 600);
     assert_int_equal(b.lines, 2);
-    redis_server_start(s);
+    redis_server_start(s, NULL);
     await(&b, &b.ups, 2);
     await(&b, &b.emptied, 2); /* restarted empty */
     assert_int_equal(b.lines, 3);
@@ -298,7 +301,7 @@ static void hung_and_back(void **state)
     assert_false(stats.up);
     assert_int_equal(stats.outages, 1);
     assert_string_equal(stats.trouble, "no answer in time");
-    redis_server_go_on(s);
+    redis_server_continue(s);
     await(&b, &b.ups, 2);
     assert_int_equal(b.lines, 3);
     bed_clear(&b);
@@ -371,7 +374,7 @@ static void emptied_while_it_is_up(void **state)
     assert_int_equal(other.emptied, 0);
     run_for(b.loop, 1300);
     assert_int_equal(b.emptied, 1);
-    redis_server_ask(s, "FLUSHALL");
+    redis_server_text(s, "FLUSHALL");
     await(&b, &b.emptied, 2);
     await(&other, &other.emptied, 1);
     run_for(b.loop, 2300);
@@ -421,9 +424,9 @@ static void a_cancelled_call(void **state)
 
 /* --- Sentinel --- */
 
-static bool is_master(const struct redis_server *s)
+static bool is_master(struct redis_server *s)
 {
-    return strncmp(redis_server_ask(s, "ROLE"), "master", 6) == 0;
+    return strstr(redis_server_text(s, "INFO replication"), "role:master") != NULL;
 }
 
 struct failover {
@@ -440,31 +443,37 @@ static bool replica_is_up(void *arg)
 
 static bool replica_follows(void *arg)
 {
-    return strstr(redis_server_ask(arg, "INFO replication"), "master_link_status:up") != NULL;
+    return strstr(redis_server_text(arg, "INFO replication"), "master_link_status:up") != NULL;
 }
 
+/* It has found the replica and the two others. */
 static bool sentinels_know(void *arg)
 {
-    const char *info = redis_server_ask(arg, "SENTINEL master mymaster");
+    const char *info = redis_server_text(arg, "INFO sentinel");
 
-    return strstr(info, "num-slaves\n1") != NULL && strstr(info, "num-other-sentinels\n2") != NULL;
+    return strstr(info, "slaves=1,sentinels=3") != NULL;
 }
 
 static void a_fail_over_is_followed(void **state)
 {
     struct redis_server *master = redis_server_new("repl-diskless-sync-delay 0"), *sentinel[3];
     struct redis_server *replica;
-    char directive[64], text[3][32];
+    char directive[64], text[3][32], conf[256];
     const char *list[4] = {text[0], text[1], text[2], NULL};
     struct bed b;
 
     (void)state;
+    snprintf(conf, sizeof conf,
+             "sentinel monitor mymaster 127.0.0.1 %u 2\n"
+             "sentinel down-after-milliseconds mymaster 1000\n"
+             "sentinel failover-timeout mymaster 3000",
+             redis_server_port(master));
     snprintf(directive, sizeof directive, "replicaof 127.0.0.1 %u", redis_server_port(master));
     replica = redis_server_new(directive);
     bed_init(&b);
     assert_true(run_until(b.loop, replica_follows, replica));
     for (int i = 0; i < 3; i++) {
-        sentinel[i] = redis_sentinel_server_new(master, "mymaster", 2);
+        sentinel[i] = redis_sentinel_new(conf);
         snprintf(text[i], sizeof text[i], "127.0.0.1:%u", redis_server_port(sentinel[i]));
     }
     for (int i = 0; i < 3; i++)

@@ -1,4 +1,4 @@
-#include "redis/redisnames.h"
+#include "redis/redisresolve.h"
 
 #include <event2/dns.h>
 #include <stdio.h>
@@ -8,24 +8,24 @@
 
 /* evdns answers some questions at once, within the call, and tells of cancelled ones late, or never
  * when it is freed before: so a question outlives its cancellation. */
-struct redis_name {
-    LIST_ENTRY(redis_name) link;
-    struct redis_names *names;
+struct redis_question {
+    LIST_ENTRY(redis_question) link;
+    struct redis_resolver *names;
     struct task tell;
-    redis_named named; /* NULL: nobody waits any more */
+    redis_resolved named; /* NULL: nobody waits any more */
     void *arg;
     bool answered;
     int error;
     struct evutil_addrinfo *list;
 };
 
-struct redis_names {
+struct redis_resolver {
     struct loop *loop;
     struct evdns_base *dns;
-    LIST_HEAD(, redis_name) under_way;
+    LIST_HEAD(, redis_question) under_way;
 };
 
-static void name_free(struct redis_name *q)
+static void name_free(struct redis_question *q)
 {
     task_cancel(&q->tell);
     LIST_REMOVE(q, link);
@@ -36,7 +36,7 @@ static void name_free(struct redis_name *q)
 
 static void tell(void *arg)
 {
-    struct redis_name *q = arg;
+    struct redis_question *q = arg;
 
     if (q->named != NULL)
         q->named(q->arg, q->list,
@@ -46,7 +46,7 @@ static void tell(void *arg)
 
 static void on_answer(int error, struct evutil_addrinfo *list, void *arg)
 {
-    struct redis_name *q = arg;
+    struct redis_question *q = arg;
 
     q->answered = true;
     q->error = error;
@@ -55,7 +55,7 @@ static void on_answer(int error, struct evutil_addrinfo *list, void *arg)
 }
 
 /* The configuration may have changed since the last time. */
-static bool renew(struct redis_names *n)
+static bool renew(struct redis_resolver *n)
 {
     if (!LIST_EMPTY(&n->under_way) && n->dns != NULL)
         return true;
@@ -66,17 +66,17 @@ static bool renew(struct redis_names *n)
     return n->dns != NULL;
 }
 
-struct redis_name *redis_names_ask(struct redis_names *n, const char *host, unsigned port,
-                                   redis_named named, void *arg)
+struct redis_question *redis_resolver_ask(struct redis_resolver *n, const char *host, unsigned port,
+                                          redis_resolved named, void *arg)
 {
     struct evutil_addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
-    struct redis_name *q = renew(n) ? calloc(1, sizeof *q) : NULL;
+    struct redis_question *q = renew(n) ? calloc(1, sizeof *q) : NULL;
     char service[16];
 
     if (q == NULL)
         return NULL;
-    *q = (struct redis_name){.names = n, .named = named, .arg = arg};
+    *q = (struct redis_question){.names = n, .named = named, .arg = arg};
     task_init(&q->tell, tell, q);
     LIST_INSERT_HEAD(&n->under_way, q, link);
     snprintf(service, sizeof service, "%u", port);
@@ -84,7 +84,7 @@ struct redis_name *redis_names_ask(struct redis_names *n, const char *host, unsi
     return q;
 }
 
-void redis_name_cancel(struct redis_name *q)
+void redis_question_cancel(struct redis_question *q)
 {
     if (q == NULL)
         return;
@@ -93,9 +93,9 @@ void redis_name_cancel(struct redis_name *q)
         name_free(q);
 }
 
-struct redis_names *redis_names_new(struct loop *loop)
+struct redis_resolver *redis_resolver_new(struct loop *loop)
 {
-    struct redis_names *n = calloc(1, sizeof *n);
+    struct redis_resolver *n = calloc(1, sizeof *n);
 
     if (n == NULL)
         return NULL;
@@ -104,7 +104,7 @@ struct redis_names *redis_names_new(struct loop *loop)
     return n;
 }
 
-void redis_names_free(struct redis_names *n)
+void redis_resolver_free(struct redis_resolver *n)
 {
     if (n == NULL)
         return;
