@@ -102,6 +102,11 @@ const char *conf_check_sender(const char *text, char out[CONF_VALUE_SIZE]);
 const char *conf_check_glob(const char *text, char out[CONF_VALUE_SIZE]);
 const char *conf_check_dns_server(const char *text, char out[CONF_VALUE_SIZE]);
 const char *conf_check_unbound_option(const char *text, char out[CONF_VALUE_SIZE]);
+const char *conf_check_redis_url(const char *text, char out[CONF_VALUE_SIZE]); /* or "" */
+const char *conf_check_sentinel(const char *text, char out[CONF_VALUE_SIZE]);
+/* Printable ASCII without blanks, 128 octets at most; the second may be "". */
+const char *conf_check_word(const char *text, char out[CONF_VALUE_SIZE]);
+const char *conf_check_word_or_none(const char *text, char out[CONF_VALUE_SIZE]);
 const char *conf_check_mx(const char *text, char out[CONF_VALUE_SIZE]);
 
 /* --- confvalue: from words to fields and back --- */

@@ -67,6 +67,15 @@ struct config {
         int64_t max_size; /* MiB */
     } store;
     struct {
+        char *url; /* redisurl.h; "" = no cluster */
+        char **sentinels;
+        char *master_name;
+        char *username;
+        char *password_file, *hmac_key_file; /* "" = none */
+        char *prefix;
+        int64_t timeout;
+    } redis;
+    struct {
         int target; /* enum config_log_target */
         char *facility;
         int level; /* enum config_log_level */

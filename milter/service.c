@@ -49,6 +49,7 @@ struct service {
     struct host_names names;
     struct identity who;
     struct worker_call worker;
+    struct shared shared;
     struct engine *engine;
     bool engine_runs;
     struct control *control; /* NULL: none */
@@ -172,9 +173,11 @@ static int start(struct service *s, char *err, size_t size)
         return status;
     open_control(s);
     make_state_dir(s);
+    if (!shared_read(&s->shared, s->config, err, size))
+        return EX_CONFIG;
     if (!privilege_drop(&s->who, err, size))
         return EX_NOPERM;
-    s->engine = setup_engine(s->config, &s->names, SETUP_STORE, err, size);
+    s->engine = setup_engine(s->config, &s->names, &s->shared, err, size);
     if (s->engine == NULL)
         return EX_CONFIG;
     if (!worker_call_init(&s->worker, s->config->socket, why, sizeof why)) {
@@ -214,6 +217,7 @@ static void clear(struct service *s)
         quiet_wait(s->engine_runs ? SEND_MS : 0);
         filter_clear();
         engine_free(s->engine);
+        shared_clear(&s->shared);
         config_unref(s->config);
     }
     identity_clear(&s->who);

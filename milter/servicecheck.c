@@ -31,17 +31,19 @@ int service_check(const struct service_options *o)
     struct config *c = setup_load(o->config_path, complain, NULL);
     struct engine *engine = NULL;
     struct host_names names;
-    struct identity who;
+    struct identity who = {0};
+    struct shared shared;
     char err[SETUP_REASON_SIZE];
     bool ok;
 
     if (c == NULL)
         return EX_CONFIG;
     host_names_get(&names);
-    ok = identity_find(&who, c, err, sizeof err) && privilege_drop(&who, err, sizeof err);
+    ok = shared_read(&shared, c, err, sizeof err) && identity_find(&who, c, err, sizeof err) &&
+         privilege_drop(&who, err, sizeof err);
     if (ok) {
         warn(c, &who);
-        engine = setup_engine(c, &names, SETUP_NO_STORE, err, sizeof err);
+        engine = setup_engine(c, &names, NULL, err, sizeof err);
     }
     if (engine != NULL)
         printf("%s: ok\n", c->path);
@@ -49,6 +51,7 @@ int service_check(const struct service_options *o)
         fprintf(stderr, "%s: %s\n", c->path, err);
     ok = engine != NULL;
     engine_free(engine);
+    shared_clear(&shared);
     identity_clear(&who);
     config_unref(c);
     return ok ? EX_OK : EX_CONFIG;

@@ -41,7 +41,7 @@ static const char *key_at_fault(const struct config *c)
 }
 
 struct engine *setup_engine(const struct config *c, const struct host_names *names,
-                            enum setup_store store, char *err, size_t size)
+                            struct shared *shared, char *err, size_t size)
 {
     struct engine_setup setup;
     struct engine *engine;
@@ -49,8 +49,10 @@ struct engine *setup_engine(const struct config *c, const struct host_names *nam
     const char *key;
 
     engine_setup_init(&setup, c, names, log_text, NULL);
-    if (store == SETUP_STORE)
+    if (shared != NULL) {
         engine_setup_keep(&setup, c);
+        setup.engine.shared = shared_maker(shared, log_text, NULL);
+    }
     engine = engine_new(&setup.engine, why, sizeof why);
     if (engine != NULL)
         return engine;

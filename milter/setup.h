@@ -4,7 +4,7 @@
 #ifndef STS_SETUP_H
 #define STS_SETUP_H
 
-#include "milter/config.h"
+#include "milter/shared.h"
 
 enum { SETUP_REASON_SIZE = 1024 };
 
@@ -15,12 +15,12 @@ extern const char setup_makeshift_text[]; /* for identity.makeshift */
 struct config *setup_load(const char *path, void (*complain)(void *arg, const char *line),
                           void *arg);
 
-/* Who keeps policies in the state_dir: the daemon, not -n, as one may be running. */
-enum setup_store { SETUP_NO_STORE, SETUP_STORE };
-
-/* An engine that logs, not running yet. NULL: the reason, the key at fault in front where it is
- * known, is in ERR (SETUP_REASON_SIZE). C and NAMES must outlive it. */
+/*
+ * An engine that logs, not running yet. NULL: the reason, the key at fault in front where it is
+ * known, is in ERR (SETUP_REASON_SIZE). C, NAMES and SHARED must outlive it. SHARED NULL: it keeps
+ * nothing, neither in the state_dir nor in the cluster's cache: for -n, as a daemon may be running.
+ */
 struct engine *setup_engine(const struct config *c, const struct host_names *names,
-                            enum setup_store store, char *err, size_t size);
+                            struct shared *shared, char *err, size_t size);
 
 #endif

@@ -11,8 +11,10 @@
 #ifndef STS_REDISLINK_H
 #define STS_REDISLINK_H
 
-#include "redis/redisconn.h"
 #include "redis/redisurl.h"
+#include "shell/loop.h"
+
+#include <hiredis/hiredis.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,6 +48,9 @@ struct redis_link *redis_link_new(const struct redis_link_config *config);
 /* Calls under way are forgotten, not answered. NULL is fine. Also when the loop has ended. */
 void redis_link_free(struct redis_link *l);
 
+/* REPLY is borrowed, an error reply too; NULL: no answer to be had. */
+typedef void (*redis_replied)(void *arg, const redisReply *reply);
+struct redis_call;
 /*
  * Send the command of ARGC arguments of LEN octets each (copied). REPLIED from a later turn,
  * exactly once unless cancelled; NULL may be given for REPLIED where the answer does not matter.

@@ -160,16 +160,15 @@ static void on_role(void *arg, const redisReply *r)
         ping(s);
 }
 
-static void on_selected(void *arg, const redisReply *r)
+/* The right to SELECT is needed for another database than 0 only. */
+static void select_database(struct redis_session *s)
 {
-    struct redis_session *s = arg;
+    unsigned database = s->config.dial.url.database;
+    char number[16];
 
-    if (!is_good(s, r) || s->ended)
-        return;
-    if (s->config.must_be_master)
-        say(s, s->commands, (const char *const[]){"ROLE", NULL}, on_role, patience(s));
-    else
-        ping(s);
+    snprintf(number, sizeof number, "%u", database);
+    if (database != 0)
+        say(s, s->commands, (const char *const[]){"SELECT", number, NULL}, on_fine, patience(s));
 }
 
 static void note_server(struct redis_session *s)
@@ -188,7 +187,6 @@ static void commands_open(void *arg, struct redis_conn *c, const char *why)
 {
     struct redis_session *s = arg;
     const struct redis_conn_events events = {.arg = s, .open = nothing, .end = on_end};
-    char database[16];
 
     s->dial = NULL;
     s->commands = c;
@@ -199,8 +197,11 @@ static void commands_open(void *arg, struct redis_conn *c, const char *why)
     redis_conn_set_events(c, &events);
     note_server(s);
     log_in(s, c);
-    snprintf(database, sizeof database, "%u", s->config.dial.url.database);
-    say(s, c, (const char *const[]){"SELECT", database, NULL}, on_selected, patience(s));
+    select_database(s);
+    if (s->config.must_be_master)
+        say(s, c, (const char *const[]){"ROLE", NULL}, on_role, patience(s));
+    else
+        ping(s);
 }
 
 /* --- from outside --- */

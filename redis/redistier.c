@@ -77,6 +77,9 @@ static void on_up(void *arg)
 
     redis_link_call(t->link, 2, argv, len, on_info, t);
     redis_tier_send_tombstones(t);
+    if (t->missed)
+        t->events.emptied(t->events.arg);
+    t->missed = false;
 }
 
 static void on_emptied(void *arg)

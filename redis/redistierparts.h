@@ -32,6 +32,7 @@ struct redis_tier {
     struct recency operations;
     struct recency tombstones; /* which the server has not answered yet */
     size_t tombstone_count;
+    bool missed; /* the server has not heard of something: it is given all when it is back */
     uint64_t hits, misses, kept, given_back;
 };
 

@@ -30,6 +30,7 @@ static bool hear_put(struct redis_tier *t, const redisReply *reply)
 {
     bool kept = says(reply, "kept");
 
+    t->missed = t->missed || reply == NULL;
     redis_tier_hear(t, reply, kept);
     if (says(reply, "future"))
         redis_watch_ahead(&t->watch);
@@ -83,8 +84,8 @@ static void put_fact(struct redis_tier *t, const struct fact *f, bool told, redi
     const struct redis_place place = redis_tier_place(t, f->kind, f->name, key);
     struct redis_value v;
 
-    if (redis_value_write(&place, f, &v))
-        offer(t, &place, &v, told, replied, t);
+    if (redis_value_write(&place, f, &v) && offer(t, &place, &v, told, replied, t) == NULL)
+        t->missed = true;
 }
 
 void redis_tier_put(void *ctx, const struct fact *fact)

@@ -124,13 +124,17 @@ static const struct key_case key_cases[] = {
     {"probe", "max_hosts", "16", "101", "probe.max_hosts: 101 is out of range (1 to 100)"},
     {"probe", "per_address", "4", "0", "probe.per_address: 0 is out of range (1 to 100)"},
     {"store", "max_size", "1024", "0", "store.max_size: 0 is out of range (1 to 1048576)"},
-    {"redis", "url", "\"\"", "\"redis://127.0.0.1:6379/0\"", UNBUILT("redis.url", "\"\"")},
-    {"redis", "sentinels", "{}", "{\"127.0.0.1:26379\"}", UNBUILT("redis.sentinels", "{}")},
-    {"redis", "master_name", "\"mymaster\"", "\"a\"", UNBUILT("redis.master_name", "\"mymaster\"")},
-    {"redis", "username", "\"\"", "\"a\"", UNBUILT("redis.username", "\"\"")},
-    {"redis", "password_file", "\"\"", "\"/a\"", UNBUILT("redis.password_file", "\"\"")},
-    {"redis", "hmac_key_file", "\"\"", "\"/a\"", UNBUILT("redis.hmac_key_file", "\"\"")},
-    {"redis", "prefix", "\"sts:\"", "\"\"", UNBUILT("redis.prefix", "\"sts:\"")},
+    {"redis", "url", "\"\"", "\"http://127.0.0.1\"",
+     "redis.url: \"http://127.0.0.1\" cannot be used: it is none of redis://HOST:PORT/DB, "
+     "rediss://HOST:PORT/DB, unix:/PATH"},
+    {"redis", "sentinels", "{}", "{\"127.0.0.1:x\"}",
+     "redis.sentinels: \"127.0.0.1:x\" cannot be used: the port is no number from 1 to 65535"},
+    {"redis", "master_name", "\"mymaster\"", "\"\"", "redis.master_name: \"\" is empty"},
+    {"redis", "username", "\"\"", "\"a b\"",
+     "redis.username: \"a b\" has a character that is not printable ASCII, or a blank"},
+    {"redis", "password_file", "\"\"", "\"a\"", "redis.password_file: \"a\" is no absolute path"},
+    {"redis", "hmac_key_file", "\"\"", "\"a\"", "redis.hmac_key_file: \"a\" is no absolute path"},
+    {"redis", "prefix", "\"sts:\"", "\"\"", "redis.prefix: \"\" is empty"},
     {"redis", "timeout", "250", "x", "redis.timeout: \"x\" is no whole number"},
     {"lookup", "listen", "{\"inet:8461@127.0.0.1\", \"unix:/run/sts-milter/lookup.sock\"}", "{}",
      UNBUILT("lookup.listen", "{\"inet:8461@127.0.0.1\", \"unix:/run/sts-milter/lookup.sock\"}")},
@@ -632,7 +636,10 @@ static void test_fixed_keys(void **state)
     assert_string_equal(
         fixed, "socket socket_mode socket_group control user state_dir ca_file dns.servers "
                "dns.trust_anchor_file dns.insecure_domains dns.timeout "
-               "dns.unbound_options store.max_size log.target ");
+               "dns.unbound_options store.max_size "
+               "redis.url redis.sentinels redis.master_name redis.username "
+               "redis.password_file redis.hmac_key_file redis.prefix redis.timeout "
+               "log.target ");
 }
 
 static void test_engine_setup(void **state)

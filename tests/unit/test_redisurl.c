@@ -81,7 +81,7 @@ static void too_long(void **state)
     assert_non_null(redis_url_parse(text, &url));
     memcpy(text, "unix:/aa", 8);
     assert_non_null(redis_url_parse(text, &url));
-    text[6 + 106] = '\0';
+    text[5 + 107] = '\0';
     assert_null(redis_url_parse(text, &url));
     assert_int_equal(strlen(url.path), 107);
 }
