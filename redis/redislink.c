@@ -244,13 +244,32 @@ static void say(struct redis_link *l, int argc, const char *const *argv, redis_r
         redis_call_free(c);
 }
 
+static void on_marker(void *arg, const redisReply *r);
+
+static void read_marker(struct redis_link *l)
+{
+    const char *argv[] = {"GET", l->config.marker};
+
+    say(l, 2, argv, on_marker);
+}
+
+/* Whoever was first: it is read at once, so that its loss is noticed from now on. A server that
+ * takes nothing has none. */
+static void on_marker_set(void *arg, const redisReply *r)
+{
+    struct redis_link *l = arg;
+
+    if (r != NULL && r->type != REDIS_REPLY_ERROR && l->state == UP)
+        read_marker(l);
+}
+
 static void set_marker(struct redis_link *l)
 {
     char life[16];
 
     snprintf(life, sizeof life, "%d", REDIS_MARKER_LIFE);
     const char *argv[] = {"SET", l->config.marker, l->marker.ours, "EX", life, "NX"};
-    say(l, 6, argv, NULL);
+    say(l, 6, argv, on_marker_set);
 }
 
 static void keep_marker(struct redis_link *l)
@@ -283,9 +302,7 @@ static void on_marker(void *arg, const redisReply *r)
 
 static void look_at_marker(struct redis_link *l)
 {
-    const char *argv[] = {"GET", l->config.marker};
-
-    say(l, 2, argv, on_marker);
+    read_marker(l);
     redis_session_ping(l->session, patience_ms(l));
     if (++l->looks % EXPIRE_EVERY == 0)
         keep_marker(l);
