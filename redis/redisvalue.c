@@ -348,7 +348,7 @@ static bool take_absence(struct reader *r)
 static bool take_tombstone(struct reader *r, int64_t at)
 {
     r->fact->state = FACT_ABSENT;
-    r->fact->forgotten_at = least(at, r->place->now);
+    r->fact->forgotten_at = at; /* be it of the next second: policies of this one are meant, too */
     return true;
 }
 

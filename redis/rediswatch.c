@@ -44,7 +44,7 @@ void redis_watch_refused(struct redis_watch *w, const char *why)
         return;
     w->told = true;
     w->told_at = clock_ms();
-    tell(w, SEVERITY_WARNING, "redis: the server refuses: %s; this host goes on by itself", why);
+    tell(w, SEVERITY_WARNING, "Redis: the server refuses: %s; this host goes on by itself", why);
 }
 
 void redis_watch_wrote(struct redis_watch *w)
@@ -54,7 +54,7 @@ void redis_watch_wrote(struct redis_watch *w)
     if (!w->told)
         return;
     w->told = false;
-    tell(w, SEVERITY_NOTICE, "redis: the server takes values again");
+    tell(w, SEVERITY_NOTICE, "Redis: the server takes values again");
 }
 
 /* ---- counts ---- */
@@ -68,7 +68,7 @@ void redis_watch_bad(struct redis_watch *w, const char *key, const char *why)
 {
     if (is_power_of_two(++w->bad))
         tell(w, SEVERITY_WARNING,
-             "redis: bad value under %s: %s; counts as not there (%" PRIu64 " so far)", key, why,
+             "Redis: bad value under %s: %s; counts as not there (%" PRIu64 " so far)", key, why,
              w->bad);
 }
 
@@ -76,7 +76,7 @@ void redis_watch_foreign(struct redis_watch *w, const char *key)
 {
     if (is_power_of_two(++w->foreign))
         tell(w, SEVERITY_NOTICE,
-             "redis: value under %s is of another version of sts-milter; counts as not there "
+             "Redis: value under %s is of another version of sts-milter; counts as not there "
              "(%" PRIu64 " so far)",
              key, w->foreign);
 }
@@ -85,7 +85,7 @@ void redis_watch_ahead(struct redis_watch *w)
 {
     if (is_power_of_two(++w->ahead))
         tell(w, SEVERITY_WARNING,
-             "redis: this host's clock is more than 300 s ahead of the server's: what it finds out "
+             "Redis: this host's clock is more than 300 s ahead of the server's: what it finds out "
              "is not shared (%" PRIu64 " so far)",
              w->ahead);
 }
@@ -94,7 +94,7 @@ void redis_watch_noise(struct redis_watch *w)
 {
     if (is_power_of_two(++w->noise))
         tell(w, SEVERITY_WARNING,
-             "redis: message on the channel that no sts-milter sends (%" PRIu64 " so far)",
+             "Redis: message on the channel that no sts-milter sends (%" PRIu64 " so far)",
              w->noise);
 }
 
@@ -108,7 +108,7 @@ void redis_watch_info(struct redis_watch *w, const redisReply *reply)
     if (reply == NULL || w->eviction_told)
         return;
     if (reply->type != REDIS_REPLY_STRING) {
-        tell(w, SEVERITY_DEBUG, "redis: the server does not tell its maxmemory-policy");
+        tell(w, SEVERITY_DEBUG, "Redis: the server does not tell its maxmemory-policy");
         return;
     }
     policy = strstr(reply->str, field);
@@ -117,7 +117,7 @@ void redis_watch_info(struct redis_watch *w, const redisReply *reply)
     policy += sizeof field - 1;
     w->eviction_told = true;
     tell(w, SEVERITY_WARNING,
-         "redis: the server's maxmemory-policy is %.*s: a flood of fresh domains pushes policies "
+         "Redis: the server's maxmemory-policy is %.*s: a flood of fresh domains pushes policies "
          "out; use volatile-ttl",
          (int)strcspn(policy, "\r\n "), policy);
 }
@@ -125,6 +125,6 @@ void redis_watch_info(struct redis_watch *w, const redisReply *reply)
 void redis_watch_unauthenticated(struct redis_watch *w, const char *where)
 {
     tell(w, SEVERITY_WARNING,
-         "redis: %s is not on this host, and values are not authenticated: set redis.hmac_key_file",
+         "Redis: %s is not on this host, and values are not authenticated: set redis.hmac_key_file",
          where);
 }

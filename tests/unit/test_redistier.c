@@ -313,8 +313,8 @@ static void bad_values_are_misses(void **state)
             fail_msg("%s: not overwritten", row[i].why);
     }
     /* six, told at 1, 2 and 4 */
-    assert_int_equal(node_said(&b.node[0], "4 redis: bad value under sts:policy:ex.test"), 3);
-    assert_int_equal(node_said(&b.node[0], "5 redis: value under sts:policy:ex.test is of another"),
+    assert_int_equal(node_said(&b.node[0], "4 Redis: bad value under sts:policy:ex.test"), 3);
+    assert_int_equal(node_said(&b.node[0], "5 Redis: value under sts:policy:ex.test is of another"),
                      1);
     nodes_clear(&b);
 }
@@ -544,13 +544,13 @@ static void a_full_server_is_read(void **state)
     assert_non_null(node_ask(a, &asked));
     assert_true(run_until(b.loop, is_asked, &asked));
     assert_int_equal(asked.claim, CLAIM_UNAVAILABLE);
-    assert_int_equal(node_said(a, "4 redis: the server refuses: OOM"), 1);
+    assert_int_equal(node_said(a, "4 Redis: the server refuses: OOM"), 1);
     redis_server_text(b.server, "CONFIG SET maxmemory 0");
     for (int i = 0; i < 3; i++)
         node_put(&b, a, policy_of_age("ey.test", "1", 60 - i));
     assert_false(node_stats(a).refuses);
     assert_string_equal(node_stats(a).trouble, "");
-    assert_int_equal(node_said(a, "5 redis: the server takes values again"), 1);
+    assert_int_equal(node_said(a, "5 Redis: the server takes values again"), 1);
     assert_string_equal(node_reads(&b, a, "ey.test"), "1");
     nodes_clear(&b);
 }
@@ -661,7 +661,7 @@ static void minimal_rights_suffice(void **state)
     assert_false(node_stats(a).refuses || node_stats(c).refuses);
     assert_int_equal(node_said(a, "refuses"), 0);
     assert_int_equal(node_said(a, "maxmemory"), 1); /* denied: for debugging only */
-    assert_int_equal(node_said(a, "7 redis: the server does not tell its maxmemory-policy"), 1);
+    assert_int_equal(node_said(a, "7 Redis: the server does not tell its maxmemory-policy"), 1);
     nodes_clear(&b);
 }
 

@@ -91,8 +91,8 @@ static void refusals_are_told_once(void **state)
         put_and_hear("kept", false);
         assert_false(node_stats(a).refuses);
         assert_string_equal(node_stats(a).trouble, "");
-        if (node_said(a, "4 redis: the server refuses: ") != 1 ||
-            node_said(a, "5 redis: the server takes values again") != 1 ||
+        if (node_said(a, "4 Redis: the server refuses: ") != 1 ||
+            node_said(a, "5 Redis: the server takes values again") != 1 ||
             strstr(a->log, row[i]) == NULL)
             fail_msg("%s: %s", row[i], a->log);
         stop(state);
