@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { NODE_OCTETS = 8, WHY_SIZE = 160 };
+enum { NODE_OCTETS = 8, WHY_SIZE = 160, READ_ONLY_MS = 300000 };
 
 struct redis_place redis_tier_place(const struct redis_tier *t, enum fact_kind kind,
                                     const char *name, char key[REDIS_NAME_SIZE])
@@ -26,20 +26,35 @@ struct redis_place redis_tier_place(const struct redis_tier *t, enum fact_kind k
 
 /* ---- what the server's answers mean ---- */
 
-/* Any answer but a value. Of a server that is not the one to talk to the link tells the log. */
+/*
+ * A server that has become a replica is left: there is another master by now, and the Sentinels, or
+ * its name, lead there. One that was a replica from the start stays, for what it has can be read;
+ * now and then it is left all the same, for its name may lead elsewhere.
+ */
+static bool is_to_be_left(struct redis_tier *t, enum redis_trouble trouble)
+{
+    if (trouble != REDIS_READ_ONLY)
+        return trouble == REDIS_NOT_THE_ONE;
+    if (!t->has_sentinels && !t->wrote && clock_ms() - t->left_at < READ_ONLY_MS)
+        return false;
+    t->left_at = clock_ms();
+    return true;
+}
+
+/* Of a server that is left the link tells the log. */
 void redis_tier_hear(struct redis_tier *t, const redisReply *reply, bool wrote)
 {
     char why[WHY_SIZE];
     enum redis_trouble trouble = redis_trouble_of(reply, why, sizeof why);
 
-    if (trouble == REDIS_NO_ANSWER)
-        return;
-    if (wrote)
+    if (wrote) {
+        t->wrote = true;
         redis_watch_wrote(&t->watch);
-    else if (trouble != REDIS_NO_TROUBLE && trouble != REDIS_NOT_THE_ONE)
-        redis_watch_refused(&t->watch, why);
-    if (trouble == REDIS_NOT_THE_ONE || trouble == REDIS_READ_ONLY)
+    } else if (is_to_be_left(t, trouble)) {
         redis_link_distrust(t->link, why);
+    } else if (trouble != REDIS_NO_TROUBLE && trouble != REDIS_NO_ANSWER) {
+        redis_watch_refused(&t->watch, why);
+    }
 }
 
 /* ---- what the link and the claims tell ---- */
@@ -93,6 +108,7 @@ static void on_down(void *arg)
 {
     struct redis_tier *t = arg;
 
+    t->wrote = false;
     redis_scripts_unsure(t->scripts);
     redis_claims_down(t->claims);
 }
@@ -163,7 +179,7 @@ static const char *config_fault(const struct redis_config *config, struct redis_
     const char *fault = redis_url_parse(config->url, url);
 
     if (fault == NULL && url->tls && !redis_url_tls_is_built())
-        fault = "rediss: this build has no TLS to Redis (hiredis 0.14 has none)";
+        fault = "rediss://: this build has no TLS to Redis (hiredis 0.14 has none)";
     if (fault == NULL && strlen(config->prefix) > REDIS_PREFIX_MAX)
         fault = "the prefix is longer than 128 characters";
     if (fault == NULL)
@@ -236,6 +252,8 @@ static struct redis_tier *tier_new(const struct redis_config *config,
                             .stats = stats};
     t->events = *events;
     t->keys = config->keys;
+    t->has_sentinels = config->sentinels != NULL && config->sentinels[0] != NULL;
+    t->left_at = clock_ms();
     recency_init(&t->operations);
     recency_init(&t->tombstones);
     snprintf(t->prefix, sizeof t->prefix, "%s", config->prefix);

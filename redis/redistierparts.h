@@ -29,6 +29,9 @@ struct redis_tier {
     struct redis_claims *claims;
     struct redis_bad *bad;
     struct redis_watch watch;
+    bool has_sentinels;
+    bool wrote;      /* the server has taken something since the link is up */
+    int64_t left_at; /* clock_ms when it was left for being a replica */
     struct recency operations;
     struct recency tombstones; /* which the server has not answered yet */
     size_t tombstone_count;

@@ -15,9 +15,8 @@ enum redis_trouble {
     REDIS_NO_ANSWER,    /* NULL: the link is down */
     REDIS_NO_SCRIPT,    /* NOSCRIPT */
     REDIS_WRONG_TYPE,   /* WRONGTYPE: another kind of value under the key */
-    REDIS_READ_ONLY,    /* READONLY: a replica; so was it not the one to talk to */
-    REDIS_NOT_THE_ONE,  /* LOADING, MASTERDOWN, NOAUTH, WRONGPASS: not the one to talk to
-                         */
+    REDIS_READ_ONLY,    /* READONLY: it is a replica */
+    REDIS_NOT_THE_ONE,  /* LOADING, MASTERDOWN, NOAUTH, WRONGPASS: nothing to be had from it */
     REDIS_OTHER_TROUBLE /* OOM, MISCONF, NOREPLICAS, NOPERM, whatever there may be */
 };
 

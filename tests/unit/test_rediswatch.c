@@ -135,7 +135,7 @@ static void wrong_servers_are_left(void **state)
         {"MASTERDOWN Link with MASTER is down", true, false},
         {"NOAUTH Authentication required.", true, false},
         {"WRONGPASS invalid username-password pair", true, false},
-        {"READONLY You can't write", true, true},
+        {"READONLY You can't write", false, true},
         {"NOPERM no permissions", false, true},
         {"ERR what", false, true},
         {"WRONGTYPE Operation", false, false},
@@ -158,6 +158,60 @@ static void wrong_servers_are_left(void **state)
         stop(state);
         start(state);
     }
+}
+
+/* One that was a replica from the start can be read; one that has become one is left. */
+static void replicas_are_left(void **state)
+{
+    static const char *const sentinels[] = {"127.0.0.1:26379", NULL};
+    static const struct {
+        const char *why;
+        bool wrote, reconnected, sentinels;
+        int64_t later;
+        bool want;
+    } row[] = {
+        {.why = "from the start"},
+        {.why = "it took something before", .wrote = true, .want = true},
+        {.why = "on the connection before", .wrote = true, .reconnected = true},
+        {.why = "the Sentinels know better", .sentinels = true, .want = true},
+        {.why = "a minute later", .later = 60},
+        {.why = "minutes later", .later = 301, .want = true},
+    };
+
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        stop(state);
+        start(state);
+        if (row[i].sentinels) {
+            node_end(&b.node[0]);
+            b.config.sentinels = sentinels;
+            node_make(&b, 0);
+        }
+        if (row[i].wrote)
+            put_and_hear("kept", false);
+        if (row[i].reconnected)
+            fake_link->config.down(fake_link->config.arg);
+        ahead += row[i].later;
+        put_and_hear("READONLY You can't write", true);
+        if ((fake_link->distrusted[0] != '\0') != row[i].want ||
+            node_said(&b.node[0], "refuses: READONLY") != !row[i].want)
+            fail_msg("%s: %s", row[i].why, b.node[0].log);
+    }
+}
+
+/* Whoever waits for another's result does not wait for a server that is gone. */
+static void nobody_waits_for_the_dead(void **state)
+{
+    struct asked asked;
+
+    (void)state;
+    assert_non_null(node_ask(&b.node[0], &asked));
+    fake_number(fake_call(0), 3000);
+    run_for(b.loop, 2);
+    fake_down();
+    assert_int_equal(asked.times, 0);
+    fake_link->config.down(fake_link->config.arg);
+    assert_int_equal(asked.times, 1);
+    assert_int_equal(asked.claim, CLAIM_UNAVAILABLE);
 }
 
 static void odd_answers_are_misses(void **state)
@@ -339,6 +393,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(refusals_are_told_once, start, stop),
         cmocka_unit_test_setup_teardown(flapping_is_told_once_a_minute, start, stop),
         cmocka_unit_test_setup_teardown(wrong_servers_are_left, start, stop),
+        cmocka_unit_test_setup_teardown(replicas_are_left, start, stop),
+        cmocka_unit_test_setup_teardown(nobody_waits_for_the_dead, start, stop),
         cmocka_unit_test_setup_teardown(odd_answers_are_misses, start, stop),
         cmocka_unit_test_setup_teardown(news_are_checked, start, stop),
         cmocka_unit_test_setup_teardown(remembered_bad_values_are_bounded, start, stop),
