@@ -286,20 +286,27 @@ static void from_tier(void *arg, struct fact *fact)
         adopt(f, before);
         if (fact_has_policy(f->known, clock_unix()))
             spread(f);
-    } else if (!fact_has_policy(fact, clock_unix())) {
+    } else if (!f->claimed && !fact_has_policy(fact, clock_unix())) {
         give_back(f);
     }
     f->rung++;
     step_later(f);
 }
 
+/*
+ * Another node's result is there to be read, and not for ever. It may be there also where the claim
+ * is ours: since we looked another node may have kept it, and given its claim back. So it is looked
+ * for once more, and what is asked of the network is asked once in the cluster.
+ */
 static void on_claim(void *arg, enum claim claim)
 {
     struct flight *f = arg;
 
     f->work = NULL;
     f->claimed = claim == CLAIM_MINE;
-    f->rung = claim == CLAIM_OTHERS && ++f->rounds < CLAIM_ROUNDS ? RUNG_SHARED : RUNG_NETWORK;
+    f->rung = RUNG_NETWORK;
+    if (f->claimed || (claim == CLAIM_OTHERS && ++f->rounds < CLAIM_ROUNDS))
+        f->rung = RUNG_SHARED;
     step_later(f);
 }
 
@@ -328,6 +335,7 @@ static bool landed(struct flight *f)
     f->result = unless_outdated(f, fact_ref(f->known));
     if (f->result == f->known)
         facts_put(f->ladder->config.memory, f->known, clock_unix());
+    f->kept = f->claimed; /* it was there for others, too */
     f->rung = RUNG_LANDED;
     return true;
 }
@@ -359,7 +367,8 @@ static void climb_claim(struct flight *f)
 
     if (landed(f))
         return;
-    if (t != NULL && t->claim != NULL && !f->wish.past_cache) /* that is short, and our own */
+    if (t != NULL && t->claim != NULL && !f->claimed &&
+        !f->wish.past_cache) /* that is short, and our own */
         f->work = t->claim(t->ctx, f->wish.kind, f->name, on_claim, f);
     if (f->work == NULL)
         f->rung++;

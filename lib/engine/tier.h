@@ -21,7 +21,7 @@
 typedef void (*tier_got)(void *arg, struct fact *fact);
 
 enum claim {
-    CLAIM_MINE,       /* ask the network; release when done */
+    CLAIM_MINE,       /* read once more, else ask the network; release when done */
     CLAIM_OTHERS,     /* another node has asked meanwhile: its result is there, read again */
     CLAIM_UNAVAILABLE /* no agreement to be had, or others found nothing to share: ask the network
                        */

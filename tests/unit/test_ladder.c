@@ -102,7 +102,7 @@ static void answer(void *arg)
         enum claim claim = f->others > 0 ? CLAIM_OTHERS : f->claim;
         if (f->others > 0)
             f->others--;
-        if (claim == CLAIM_OTHERS && f->after_claim != NULL && f->others == 0) {
+        if (f->after_claim != NULL && f->others == 0) {
             fact_unref(f->have);
             f->have = f->after_claim;
             f->after_claim = NULL;
@@ -462,7 +462,7 @@ static void climbs_rung_by_rung(void **state)
          false,
          false,
          CLAIM_MINE,
-         "g1g2cnp1p2r",
+         "g1g2cg2np1p2r",
          "net"},
         {"no agreement to be had: the network all the same",
          false,
@@ -498,7 +498,7 @@ static void climbs_rung_by_rung(void **state)
          false,
          false,
          CLAIM_MINE,
-         "g2cnp2r",
+         "g2cg2np2r",
          "net"},
         {"a tier that cannot begin is passed over",
          false,
@@ -510,7 +510,7 @@ static void climbs_rung_by_rung(void **state)
          false,
          false,
          CLAIM_MINE,
-         "g1g2cnp1p2r",
+         "g1g2cg2np1p2r",
          "net"},
         {"the shared one too, claim included",
          false,
@@ -534,7 +534,7 @@ static void climbs_rung_by_rung(void **state)
          false,
          false,
          CLAIM_MINE,
-         "g2cnp1p2r",
+         "g2cg2np1p2r",
          "net"},
         {"R104: past all caches",
          false,
@@ -594,7 +594,7 @@ static void climbs_rung_by_rung(void **state)
          false,
          false,
          CLAIM_MINE,
-         "g2cnp1p2r",
+         "g2cg2np1p2r",
          "net"},
         {"R63, R75: nor one that is not over, where the newest is",
          false,
@@ -606,7 +606,7 @@ static void climbs_rung_by_rung(void **state)
          false,
          false,
          CLAIM_MINE,
-         "g1g2cnp1p2r",
+         "g1g2cg2np1p2r",
          "net"},
         {"the newest successful fetch wins",
          false,
@@ -677,7 +677,8 @@ static void others_claims(void **state)
         const char *want_log, *want_id;
     } rows[] = {
         {"another node's result", 1, true, false, "g2cg2", "other"},
-        {"it has failed: our turn", 1, false, false, "g2cg2cnp2r", "net"},
+        {"it was kept since we looked, and the claim is ours", 0, true, false, "g2cg2r", "other"},
+        {"it has failed: our turn", 1, false, false, "g2cg2cg2np2r", "net"},
         {"the second one has it", 2, true, false, "g2cg2cg2", "other"},
         {"a tier that never agrees and never has it", 1000, false, false, "g2cg2cg2cnp2", "net"},
         {"asked past all caches, another's result will not do", 1000, true, true, "g2np2", "net"},
@@ -701,6 +702,7 @@ static void others_claims(void **state)
         assert_int_equal(h.times, 1);
         assert_string_equal(b.log, rows[i].want_log);
         assert_string_equal(h.fact->policy->id, rows[i].want_id);
+        assert_int_equal(b.shared.released_kept, strchr(rows[i].want_log, 'r') != NULL);
         heard_clear(&h);
         bed_free(&b);
     }
@@ -961,24 +963,24 @@ static void a_clock_set_back(void **state)
         bool want_new;
     } rows[] = {
         {.why = "a policy asked for just now", .want_log = ""},
-        {.why = "in the next second", .asked_in = 1, .want_log = "g2cnp1p2r", .want_new = true},
-        {.why = "next year", .asked_in = 31536000, .want_log = "g2cnp1p2r", .want_new = true},
+        {.why = "in the next second", .asked_in = 1, .want_log = "g2cg2np1p2r", .want_new = true},
+        {.why = "next year", .asked_in = 31536000, .want_log = "g2cg2np1p2r", .want_new = true},
         {.why = "from the store", .in_store = true, .want_log = "g1"},
         {.why = "from the store, in the future",
          .in_store = true,
          .asked_in = 1,
-         .want_log = "g1g2cnp1p2r",
+         .want_log = "g1g2cg2np1p2r",
          .want_new = true},
         {.why = "a host", .host = true, .want_log = ""},
         {.why = "a host, in the future",
          .host = true,
          .asked_in = 1,
-         .want_log = "g1g2cnp1p2r",
+         .want_log = "g1g2cg2np1p2r",
          .want_new = true},
         {.why = "R66: it stands where nothing better is to be had",
          .asked_in = 1,
          .no_memory = true,
-         .want_log = "g2cnr"},
+         .want_log = "g2cg2nr"},
     };
 
     (void)state;
@@ -1042,7 +1044,7 @@ static void cancelling_leaves_the_flight_alone(void **state)
         settle(&b);
         assert_int_equal(gone.times, 0);
         assert_int_equal(stays.times, 1);
-        assert_string_equal(b.log, "g1g2cnp1p2r");
+        assert_string_equal(b.log, "g1g2cg2np1p2r");
         heard_clear(&stays);
         bed_free(&b);
     }
@@ -1100,7 +1102,7 @@ static void freed_with_flights_under_way(void **state)
     static const char *const want_log[] = {[AT_STORE] = "g1x1",
                                            [AT_SHARED] = "g1g2x2",
                                            [AT_CLAIM] = "g1g2cx2",
-                                           [AT_NETWORK] = "g1g2cnxr"};
+                                           [AT_NETWORK] = "g1g2cg2nxr"};
 
     (void)state;
     for (enum where where = AT_STORE; where <= AT_NETWORK; where++) {
@@ -1499,10 +1501,10 @@ static void a_refresh_asks_the_network(void **state)
         int others;
         const char *want_log;
     } rows[] = {
-        {"nothing known", {0}, {0}, {0}, 0, "g1g2cnp1p2r"},
-        {"fresh in memory", {"m", 5, FRESH}, {0}, {0}, 0, "g2cnp1p2r"},
-        {"fresh in the store", {0}, {"s", 5, FRESH}, {0}, 0, "g1g2cnp1p2r"},
-        {"fresh in the shared tier", {0}, {0}, {"r", 5, FRESH}, 0, "g1g2p1cnp1p2r"},
+        {"nothing known", {0}, {0}, {0}, 0, "g1g2cg2np1p2r"},
+        {"fresh in memory", {"m", 5, FRESH}, {0}, {0}, 0, "g2cg2np1p2r"},
+        {"fresh in the store", {0}, {"s", 5, FRESH}, {0}, 0, "g1g2cg2np1p2r"},
+        {"fresh in the shared tier", {0}, {0}, {"r", 5, FRESH}, 0, "g1g2p1cg2np1p2r"},
         {"another node asks", {0}, {0}, {"r", 5, FRESH}, 1000, "g1g2p1cg2cg2cnp1p2"},
     };
 
@@ -1731,12 +1733,12 @@ static void forgetting_at_each_stage(void **state)
         enum where where;
         const char *want_log;
     } rows[] = {
-        {"at the store", false, false, AT_STORE, "g1x1g1g2cnp1p2r"},
-        {"at the shared tier", false, false, AT_SHARED, "g1g2x2g1g2cnp1p2r"},
-        {"at the claim", false, false, AT_CLAIM, "g1g2cx2g1g2cnp1p2r"},
-        {"at the network", false, false, AT_NETWORK, "g1g2cnxrg1g2cnp1p2r"},
-        {"a refresh", true, true, AT_NETWORK, "g2cnxrg1g2cnp1p2r"},
-        {"stale in memory", false, true, AT_NETWORK, "g2cnxrg1g2cnp1p2r"},
+        {"at the store", false, false, AT_STORE, "g1x1g1g2cg2np1p2r"},
+        {"at the shared tier", false, false, AT_SHARED, "g1g2x2g1g2cg2np1p2r"},
+        {"at the claim", false, false, AT_CLAIM, "g1g2cx2g1g2cg2np1p2r"},
+        {"at the network", false, false, AT_NETWORK, "g1g2cg2nxrg1g2cg2np1p2r"},
+        {"a refresh", true, true, AT_NETWORK, "g2cg2nxrg1g2cg2np1p2r"},
+        {"stale in memory", false, true, AT_NETWORK, "g2cg2nxrg1g2cg2np1p2r"},
     };
 
     (void)state;
