@@ -45,10 +45,12 @@ struct builder {
 static bool builder_init(struct builder *b, size_t mx_count, size_t mx_octets, struct slice text)
 {
     size_t pointers = mx_count * sizeof(char *);
-    struct policy *p = calloc(1, sizeof(*p) + pointers + text.len + 1 + mx_octets);
+    size_t octets = sizeof(struct policy) + pointers + text.len + 1 + mx_octets;
+    struct policy *p = calloc(1, octets);
 
     if (p == NULL)
         return false;
+    p->octets = octets;
     atomic_init(&p->refs, 1);
     p->mx = (char **)(p + 1);
     p->text = (char *)(p + 1) + pointers;

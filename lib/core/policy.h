@@ -21,6 +21,7 @@ struct policy {
     uint32_t max_age;     /* s, clamped to POLICY_MAX_AGE_LIMIT */
     char id[STS_ID_SIZE]; /* of the TXT record read before the fetch (R74); "" for an override */
     int64_t fetched_at;   /* Unix s of the last successful fetch; 0 for an override */
+    size_t octets;        /* of this allocation */
     char *text; /* as received, terminated; "" for an override; in this allocation, as is mx */
     size_t text_len;
     size_t mx_count;

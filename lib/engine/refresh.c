@@ -328,7 +328,7 @@ static void consider(struct refresher *r, const struct policy_record *record, bo
         policy_record_clear(&copy);
 }
 
-/* What the store does not have is in none of its pages. */
+/* What the store does not have is in none of its pages: some at a time, by turns. */
 static void consider_memory(struct refresher *r)
 {
     struct fact *only[REFRESH_WAITING];
@@ -350,8 +350,6 @@ static void on_scanned(void *arg, const struct policy_record *found, size_t coun
     snprintf(r->after, sizeof r->after, "%s", last);
     for (size_t i = 0; i < count; i++)
         consider(r, &found[i], true);
-    if (r->after[0] == '\0' && r->config.memory != NULL)
-        consider_memory(r);
     begin_waiting(r);
 }
 
@@ -369,6 +367,8 @@ static void tick(void *arg)
     };
 
     timer_start(&r->timer, REFRESH_TICK_MS);
+    if (r->config.memory != NULL)
+        consider_memory(r);
     begin_waiting(r);
     if (r->scan == NULL && r->waiting_count < REFRESH_WAITING / 2)
         r->scan = store_scan(r->config.store, &query, on_scanned, r);

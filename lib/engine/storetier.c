@@ -31,6 +31,7 @@ struct storetier {
     struct timer timer;
     size_t again;        /* writings of the offer under way */
     bool went_well;      /* all of that offer so far, and it was a full one */
+    bool at_once;        /* so the next one comes before the minute is over */
     struct fact **offer; /* STORETIER_BATCH */
 };
 
@@ -164,8 +165,10 @@ static void writing_free(struct writing *w)
 static void offer_answered(struct storetier *t, bool well)
 {
     t->went_well = t->went_well && well;
-    if (--t->again == 0 && t->went_well)
-        timer_start(&t->timer, 0);
+    if (--t->again != 0 || !t->went_well)
+        return;
+    t->at_once = true;
+    timer_start(&t->timer, 0);
 }
 
 static void on_written(void *arg, enum store_result result)
@@ -174,9 +177,9 @@ static void on_written(void *arg, enum store_result result)
     struct storetier *t = w->tier;
     bool again = w->again, well = result != STORE_TROUBLE;
 
-    /* Refused: there is no room for it and it must not cost us ours. Outdated: the store knows
-     * better. */
-    if (well)
+    if (result == STORE_REFUSED)
+        facts_note_refused(t->memory, w->fact);
+    else if (well) /* outdated: the store knows better */
         facts_note_stored(t->memory, w->fact);
     writing_free(w);
     if (again)
@@ -219,23 +222,33 @@ static void forget(void *ctx, const char *domain, int64_t at)
     store_change(t->store, &change, NULL, NULL);
 }
 
-/* Offer again what memory alone has, unless the store still works at the last offer. */
+/* Returns whether as many as there may be were begun. */
+static bool offer(struct storetier *t, bool refused, size_t most)
+{
+    size_t count = facts_to_offer(t->memory, refused, t->offer, most), begun = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        begun += is_for_keeping(t->offer[i]) && put_fact(t, t->offer[i], true);
+        fact_unref(t->offer[i]);
+    }
+    t->again += begun;
+    return begun == most;
+}
+
+/* Offer again what memory alone has, unless the store still works at the last offer. What it
+ * refused comes once a minute only, however well the rest goes. */
 static void offer_again(void *arg)
 {
     struct storetier *t = arg;
-    size_t count;
+    bool at_once = t->at_once;
 
+    t->at_once = false;
     timer_start(&t->timer, STORETIER_AGAIN_MS);
     if (t->again != 0)
         return;
-    count = facts_unstored(t->memory, t->offer, STORETIER_BATCH);
-    t->went_well = count == STORETIER_BATCH;
-    for (size_t i = 0; i < count; i++) {
-        bool begun = put_fact(t, t->offer[i], true);
-        t->again += begun;
-        t->went_well = t->went_well && begun;
-        fact_unref(t->offer[i]);
-    }
+    t->went_well = offer(t, false, STORETIER_BATCH);
+    if (!at_once)
+        offer(t, true, STORETIER_REFUSED);
 }
 
 /* --- construction --- */

@@ -2,8 +2,8 @@
  * storetier - the host's own store as a tier of the ladder: policies only
  *
  * What memory alone has (the store was in trouble) is offered to the store again once a minute, and
- * at once as long as that works. An expired policy is never told to the ladder (R63). Engine's
- * thread only.
+ * at once as long as that works; of what it refused for want of room so many a minute. An expired
+ * policy is never told to the ladder (R63). Engine's thread only.
  */
 #ifndef STS_STORETIER_H
 #define STS_STORETIER_H
@@ -16,7 +16,8 @@ struct storetier;
 
 enum {
     STORETIER_AGAIN_MS = 60000, /* between offers of what memory alone has */
-    STORETIER_BATCH = 1000      /* policies in one offer */
+    STORETIER_BATCH = 1000,     /* policies in one offer */
+    STORETIER_REFUSED = 200     /* refused ones in the offer of a minute */
 };
 
 /* Over STORE and MEMORY, whose policies are marked when they are stored. NULL: out of memory. */

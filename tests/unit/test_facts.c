@@ -142,10 +142,10 @@ static struct fact *long_policy(const char *domain, size_t size, uint32_t max_ag
                             T0);
 }
 
-static size_t text_len(size_t size, uint32_t max_age)
+static size_t octets(size_t size, uint32_t max_age)
 {
     struct fact *f = long_policy("len.test", size, max_age);
-    size_t len = f->policy->text_len;
+    size_t len = f->policy->octets;
 
     fact_unref(f);
     return len;
@@ -156,10 +156,10 @@ static void the_octets_of_policies_are_bounded(void **state)
 {
     enum { AGE = 1000, N = 5 };
     struct facts_limits narrow = limits;
-    size_t len = text_len(0, AGE);
+    size_t len = octets(0, AGE);
 
     (void)state;
-    narrow.policy_octets = N * len + 1;
+    narrow.policy_octets = N * len + 2; /* one more in the text, and in the pattern */
     struct facts *m = facts_new(&narrow);
     for (int i = 0; i < N; i++)
         assert_true(put(m, long_policy(numbered("p", i), 0, AGE), T0));
@@ -185,7 +185,7 @@ static void expired_policies_give_their_octets(void **state)
 {
     enum { N = 6, LONGER = 50 };
     struct facts_limits narrow = limits;
-    size_t len = text_len(0, 10), longer = text_len(LONGER, 1000);
+    size_t len = octets(0, 10), longer = octets(LONGER, 1000);
 
     (void)state;
     assert_true(longer > len && longer <= 2 * len);
@@ -442,7 +442,7 @@ static void stored_policies_give_their_octets(void **state)
     struct fact *f;
 
     (void)state;
-    narrow.policy_octets = N * text_len(0, AGE);
+    narrow.policy_octets = N * octets(0, AGE);
     struct facts *m = facts_new(&narrow);
     for (int i = 0; i < N; i++) {
         f = long_policy(numbered("p", i), 0, AGE);
@@ -550,6 +550,196 @@ static void absence_with_a_pause(void **state)
     }
 }
 
+/* --- what the store refused --- */
+
+static struct fact *with_patterns(const char *domain, size_t count, uint32_t max_age)
+{
+    static char text[POLICY_TEXT_MAX + 1];
+    char err[128] = "";
+    size_t len = (size_t)sprintf(text, "version: STSv1\nmode: enforce\nmax_age: %u\n", max_age);
+
+    assert_true(len + 6 * count <= POLICY_TEXT_MAX);
+    for (; count > 0; count--)
+        len += (size_t)sprintf(text + len, "mx: a\n");
+    struct policy *p = policy_parse(text, len, err, sizeof err);
+    assert_string_equal(err, "");
+    p->fetched_at = T0;
+    return make_policy_fact(domain, p, T0);
+}
+
+/* What is weighed is what is allocated: many short patterns take three times their text. */
+static void a_policy_is_weighed_with_its_patterns(void **state)
+{
+    enum { PATTERNS = 10000, ROOM = 300000 };
+    struct facts_limits narrow = limits;
+
+    (void)state;
+    narrow.policy_octets = ROOM;
+    struct facts *m = facts_new(&narrow);
+    struct fact *f = with_patterns("a.test", PATTERNS, 1000);
+    assert_true(f->policy->octets >= f->policy->text_len + PATTERNS * (sizeof(char *) + 2));
+    assert_true(2 * f->policy->text_len < ROOM && 2 * f->policy->octets > ROOM);
+    assert_true(put(m, f, T0));
+    assert_false(put(m, with_patterns("b.test", PATTERNS, 1000), T0));
+    facts_free(m);
+}
+
+static void refuse(struct facts *m, const char *domain)
+{
+    struct fact *f = fact_ref(facts_get(m, FACT_POLICY, domain));
+
+    assert_non_null(f);
+    facts_note_refused(m, f);
+    fact_unref(f);
+}
+
+static bool put_refused(struct facts *m, const char *domain)
+{
+    bool kept = put_policy(m, domain, "1", 1000);
+
+    if (kept)
+        refuse(m, domain);
+    return kept;
+}
+
+/* Of what memory is to make room with: first what the store has, then what it refused. */
+static void refused_ones_go_after_stored_ones(void **state)
+{
+    struct facts *m = facts_new(&limits);
+
+    (void)state;
+    for (int i = 0; i < LIMIT; i++)
+        assert_true(i % 4 == 0   ? put_refused(m, numbered("p", i))
+                    : i % 4 == 1 ? put_stored(m, numbered("p", i))
+                                 : put_policy(m, numbered("p", i), "1", 1000));
+    assert_int_equal(unstored(m), LIMIT - LIMIT / 4);
+    for (int i = 0; i < LIMIT / 4; i++)
+        assert_true(put_policy(m, numbered("new", i), "1", 1000));
+    for (int i = 0; i < LIMIT; i++)
+        assert_int_equal(is_known(m, numbered("p", i)), i % 4 != 1);
+    for (int i = LIMIT / 4; i < LIMIT / 2; i++)
+        assert_true(put_policy(m, numbered("new", i), "1", 1000));
+    assert_false(put_policy(m, "late.test", "1", 1000));
+    for (int i = 0; i < LIMIT; i++)
+        assert_int_equal(is_known(m, numbered("p", i)), i % 4 > 1);
+    facts_free(m);
+}
+
+/* Neither from those that nobody offered yet, nor all from those that can be read again. */
+static void a_flood_of_refused_ones_takes_no_room(void **state)
+{
+    struct facts *m = facts_new(&limits);
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        assert_true(put_policy(m, numbered("p", i), "1", 1000));
+    for (int i = 0; i < 5 * LIMIT; i++)
+        assert_true(put_refused(m, numbered("flood", i)));
+    assert_int_equal(facts_count(m), LIMIT);
+    for (int i = 0; i < 5; i++)
+        assert_true(is_known(m, numbered("p", i)));
+    for (int i = 0; i < LIMIT; i++)
+        assert_true(put_stored(m, numbered("s", i)));
+    size_t refused = 0;
+    for (int i = 0; i < 5 * LIMIT; i++)
+        refused += is_known(m, numbered("flood", i));
+    assert_int_equal(refused, LIMIT / 2);
+    for (int i = 0; i < 5; i++)
+        assert_true(is_known(m, numbered("p", i)));
+    assert_int_equal(facts_count(m), LIMIT);
+    facts_free(m);
+}
+
+static void noted_as_refused(void **state)
+{
+    struct facts *m = facts_new(&limits);
+    struct fact *out[1];
+
+    (void)state;
+    assert_true(put_refused(m, "a.test"));
+    assert_int_equal(facts_to_offer(m, false, out, 1), 0);
+    assert_true(put_policy(m, "a.test", "1", 1000)); /* asked about again: the same fetch */
+    assert_int_equal(facts_to_offer(m, false, out, 1), 0);
+    assert_int_equal(facts_to_offer(m, true, out, 1), 1);
+    facts_note_stored(m, out[0]);  /* there is room again */
+    facts_note_refused(m, out[0]); /* the store has it: what is refused is news of it only */
+    fact_unref(out[0]);
+    assert_int_equal(unstored(m), 0);
+    assert_int_equal(facts_to_offer(m, true, out, 1), 0);
+    assert_true(put_policy(m, "a.test", "2", 1000)); /* another fetch: not offered yet */
+    assert_int_equal(facts_to_offer(m, false, out, 1), 1);
+    fact_unref(out[0]);
+    assert_int_equal(facts_to_offer(m, true, out, 1), 0);
+    facts_free(m);
+}
+
+/* Everybody's turn comes, whatever is used meanwhile. */
+static void turns_are_fair(void **state)
+{
+    enum { AT_ONCE = 3 };
+    static const struct {
+        const char *why;
+        bool refused, looked;
+    } rows[] = {{"looked at", false, true},
+                {"looked at, refused ones too", true, true},
+                {"offered", false, false},
+                {"refused ones offered again", true, false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct facts *m = facts_new(&limits);
+        struct fact *out[AT_ONCE];
+        int turns[LIMIT] = {0}, number;
+        print_message("%s\n", rows[i].why);
+        for (int n = 0; n < LIMIT; n++)
+            assert_true(rows[i].refused ? put_refused(m, numbered("p", n))
+                                        : put_policy(m, numbered("p", n), "1", 1000));
+        for (int n = 0; n < 3 * LIMIT; n += AT_ONCE) {
+            size_t got = rows[i].looked ? facts_unstored(m, out, AT_ONCE)
+                                        : facts_to_offer(m, rows[i].refused, out, AT_ONCE);
+            assert_int_equal(got, AT_ONCE);
+            for (size_t k = 0; k < got; k++) {
+                assert_int_equal(sscanf(out[k]->name, "p%d", &number), 1);
+                turns[number]++;
+                fact_unref(out[k]);
+            }
+            assert_true(put_policy(m, "p1.test", "1", 1000)); /* mail asks all the time */
+            facts_get(m, FACT_POLICY, "p2.test");
+        }
+        for (int n = 0; n < LIMIT; n++)
+            assert_int_equal(turns[n], 3);
+        facts_free(m);
+    }
+}
+
+/* A new text for which there is no room: what was known is not lost for it. */
+static void what_cannot_be_replaced_stays(void **state)
+{
+    enum { AGE = 1000, N = 5 };
+    struct facts_limits narrow = limits;
+
+    (void)state;
+    narrow.policy_octets = N * octets(0, AGE);
+    struct facts *m = facts_new(&narrow);
+    for (int i = 0; i < N; i++)
+        assert_true(put(m, long_policy(numbered("p", i), 0, AGE), T0));
+    for (int i = 0; i < 3; i++) {
+        assert_false(put(m, with_patterns("p2.test", 1000, AGE), T0));
+        assert_true(is_known(m, "p2.test"));
+        assert_int_equal(facts_get(m, FACT_POLICY, "p2.test")->policy->mx_count, 1);
+        assert_int_equal(facts_count(m), N);
+    }
+    assert_int_equal(unstored(m), N);
+    assert_true(put(m, long_policy("p2.test", 10, AGE), T0)); /* the quarter is for such */
+    /* ... where it is in another class, too */
+    facts_free(m);
+    m = facts_new(&(struct facts_limits){.policies = LIMIT});
+    assert_true(put_policy(m, "a.test", "1", AGE));
+    assert_false(put_failure(m, "a.test"));
+    assert_int_equal(facts_get(m, FACT_POLICY, "a.test")->state, FACT_FOUND);
+    facts_free(m);
+}
+
 /* R65, R75: the newest wins. */
 static void which_is_better(void **state)
 {
@@ -634,6 +824,12 @@ int main(void)
         cmocka_unit_test(stored_policies_give_their_octets),
         cmocka_unit_test(noted_as_stored),
         cmocka_unit_test(stored_for_as_long_as_it_is_the_same_fetch),
+        cmocka_unit_test(a_policy_is_weighed_with_its_patterns),
+        cmocka_unit_test(refused_ones_go_after_stored_ones),
+        cmocka_unit_test(a_flood_of_refused_ones_takes_no_room),
+        cmocka_unit_test(noted_as_refused),
+        cmocka_unit_test(turns_are_fair),
+        cmocka_unit_test(what_cannot_be_replaced_stays),
         cmocka_unit_test(absence_with_a_pause),
         cmocka_unit_test(which_is_better),
         cmocka_unit_test(without_future),

@@ -193,11 +193,12 @@ static size_t mail_to(struct host *h, const char *prefix, const char *suffix, si
     return h->enforced;
 }
 
-static bool all_stored(void *arg)
+/* The store has taken or refused each policy. */
+static bool all_offered(void *arg)
 {
     struct host *h = arg;
     struct fact *one = NULL;
-    bool none = facts_unstored(h->memory, &one, 1) == 0;
+    bool none = facts_to_offer(h->memory, false, &one, 1) == 0;
 
     fact_unref(one);
     return none;
@@ -235,7 +236,7 @@ static int remove_folder(void **state)
 static void plant(struct host *h)
 {
     assert_int_equal(mail_to(h, "planted", ".test", PLANTED), PLANTED);
-    assert_true(run_until(h->loop, all_stored, h));
+    assert_true(run_until(h->loop, all_offered, h));
 }
 
 /* The network dead, memory as it is after the flood. */
@@ -274,7 +275,7 @@ static void a_full_store_pushes_out_nothing(void **state)
     plant(&h);
     mail_to(&h, "fresh", ".test", FRESH / 10);
     assert_int_equal(enforced_now(&h), PLANTED);
-    assert_true(run_until(h.loop, all_stored, &h));
+    assert_true(run_until(h.loop, all_offered, &h));
     store_stats(h.store, &stats);
     assert_true(stats.octets_used <= SMALL + SMALL / 4); /* the bound holds */
     assert_true(stats.entries > PLANTED);
@@ -292,7 +293,7 @@ static void one_owners_subdomains_push_out_nothing(void **state)
     plant(&h);
     assert_int_equal(mail_to(&h, "s", ".crowd.test", CROWD), CROWD); /* each is obeyed when used */
     assert_int_equal(enforced_now(&h), PLANTED);
-    assert_true(run_until(h.loop, all_stored, &h));
+    assert_true(run_until(h.loop, all_offered, &h));
     store_stats(h.store, &stats);
     assert_int_equal(stats.entries, PLANTED + STORE_PER_REGISTRABLE);
     assert_int_equal(enforced_after_restart(&h, (size_t)1 << 30), PLANTED);

@@ -652,6 +652,32 @@ static void memory_is_refreshed_too(void **state)
     kit_clear(&k);
 }
 
+/* However many there are, everyone's turn comes, though the store answers nothing at all. */
+static void memory_is_refreshed_by_turns(void **state)
+{
+    enum { OTHERS = 2 * REFRESH_WAITING + 100 };
+    struct kit k;
+
+    (void)state;
+    kit_init(&k, all_well);
+    k.bed.store->holds = k.bed.store->holds_changes = true;
+    for (int i = 0; i <= OTHERS; i++) {
+        int64_t fetched_at = i == OTHERS ? now - DAY : now;
+        char name[32];
+        snprintf(name, sizeof name, "d%d.test", i);
+        struct fact *f = make_policy_fact(
+            name, make_policy("enforce", "mx.ex.test", "1", fetched_at, 10 * DAY), now);
+        f->used_at = now;
+        remember(&k.bed, f);
+    }
+    for (int i = 0; i < 50 && k.bed.net.refreshes == 0; i++) {
+        pass(5);
+        run_for(k.bed.loop, 5);
+    }
+    assert_int_equal(k.bed.net.refreshes, 1);
+    kit_clear(&k);
+}
+
 /* --- the operator --- */
 
 struct told {
@@ -832,6 +858,7 @@ int main(void)
         cmocka_unit_test(goes_round),
         cmocka_unit_test(survives),
         cmocka_unit_test(memory_is_refreshed_too),
+        cmocka_unit_test(memory_is_refreshed_by_turns),
         cmocka_unit_test(operator_asks),
         cmocka_unit_test(operator_joins),
         cmocka_unit_test(stops_at_any_time),

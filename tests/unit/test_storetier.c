@@ -334,10 +334,11 @@ static void policies_are_kept(void **state)
     } row[] = {
         {.why = "stored", .mode = "enforce", .want_puts = 1, .want_records = 1},
         {.why = "R72: none like any other", .mode = "none", .want_puts = 1, .want_records = 1},
-        {.why = "no room: it may go from memory too",
+        {.why = "no room: memory keeps it",
          .mode = "enforce",
          .refuses = true,
-         .want_puts = 1},
+         .want_puts = 1,
+         .want_unstored = 1},
         {.why = "a newer tombstone: it may go too",
          .mode = "enforce",
          .outdated = true,
@@ -423,11 +424,11 @@ static bool wrote_enough(void *arg)
     return b->store->writes >= STORETIER_BATCH;
 }
 
-static void keep_many(struct bed *b, int n)
+static void keep_many(struct bed *b, const char *prefix, int n)
 {
     for (int i = 0; i < n; i++) {
         char name[32];
-        snprintf(name, sizeof name, "d%d.test", i);
+        snprintf(name, sizeof name, "%s%d.test", prefix, i);
         remember(b, new_fact(name, "enforce", 30 * DAY));
     }
 }
@@ -439,7 +440,7 @@ static void trouble_passes(void **state)
 
     (void)state;
     bed_init(&b, all_well);
-    keep_many(&b, 2500);
+    keep_many(&b, "d", 2500);
     b.store->in_trouble = true;
     run_for(b.loop, 5);
     assert_int_equal(b.store->puts, 0); /* not before a minute is over */
@@ -463,6 +464,42 @@ static void trouble_passes(void **state)
     bed_clear(&b);
 }
 
+/* What was refused is offered again, by turns, so many a minute, until there is room. */
+static void refused_ones_are_offered_again(void **state)
+{
+    enum { ALL = 2 * STORETIER_REFUSED + STORETIER_REFUSED / 2 };
+    struct bed b;
+
+    (void)state;
+    bed_init(&b, all_well);
+    b.store->refuses = true;
+    keep_many(&b, "d", ALL);
+    pass(60);
+    await_count(&b, &b.store->writes, ALL); /* the first offer */
+    for (size_t minute = 1; minute <= 3; minute++) {
+        pass(60);
+        await_count(&b, &b.store->writes, ALL + minute * STORETIER_REFUSED);
+        assert_int_equal(b.store->puts, ALL + minute * STORETIER_REFUSED);
+        assert_int_equal(unstored(&b), ALL);
+    }
+    b.store->refuses = false;
+    keep_many(&b, "new", 2 * STORETIER_BATCH); /* however well the rest goes */
+    b.store->writes = 0;
+    pass(60);
+    await_count(&b, &b.store->writes, 2 * STORETIER_BATCH + STORETIER_REFUSED);
+    assert_int_equal(b.store->writes, 2 * STORETIER_BATCH + STORETIER_REFUSED);
+    for (size_t left = ALL - STORETIER_REFUSED; left > 0;
+         left -= left < STORETIER_REFUSED ? left : STORETIER_REFUSED) {
+        assert_int_equal(unstored(&b), left);
+        b.store->writes = 0;
+        pass(60);
+        await_count(&b, &b.store->writes, left < STORETIER_REFUSED ? left : STORETIER_REFUSED);
+    }
+    assert_true(run_until(b.loop, all_stored, &b));
+    assert_int_equal(b.store->count, ALL + 2 * STORETIER_BATCH);
+    bed_clear(&b);
+}
+
 /* A disk that hangs is not offered the same again and again. */
 static void slow_store_is_not_buried(void **state)
 {
@@ -470,7 +507,7 @@ static void slow_store_is_not_buried(void **state)
 
     (void)state;
     bed_init(&b, all_well);
-    keep_many(&b, 10);
+    keep_many(&b, "d", 10);
     b.store->holds_changes = true;
     for (int i = 0; i < 3; i++) {
         pass(60);
@@ -485,12 +522,18 @@ static void slow_store_is_not_buried(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(record_becomes_fact),      cmocka_unit_test(fact_becomes_record),
-        cmocka_unit_test(record_follows_memory),    cmocka_unit_test(stored_policies_are_told),
-        cmocka_unit_test(hosts_are_passed_over),    cmocka_unit_test(reading_can_be_cancelled),
-        cmocka_unit_test(ladder_knows_again),       cmocka_unit_test(policies_are_kept),
-        cmocka_unit_test(stops_while_writing),      cmocka_unit_test(trouble_passes),
+        cmocka_unit_test(record_becomes_fact),
+        cmocka_unit_test(fact_becomes_record),
+        cmocka_unit_test(record_follows_memory),
+        cmocka_unit_test(stored_policies_are_told),
+        cmocka_unit_test(hosts_are_passed_over),
+        cmocka_unit_test(reading_can_be_cancelled),
+        cmocka_unit_test(ladder_knows_again),
+        cmocka_unit_test(policies_are_kept),
+        cmocka_unit_test(stops_while_writing),
+        cmocka_unit_test(trouble_passes),
         cmocka_unit_test(slow_store_is_not_buried),
+        cmocka_unit_test(refused_ones_are_offered_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
