@@ -21,6 +21,7 @@ void handoff_init(struct handoff *h, struct loop *l, void (*run)(void *arg), voi
     h->arg = arg;
     h->first = NULL;
     h->end = &h->first;
+    h->closed = false;
     pthread_mutex_init(&h->mutex, NULL);
     event_assign(&h->wake, loop_base(l), -1, 0, wake, h);
 }
@@ -31,18 +32,24 @@ void handoff_clear(struct handoff *h)
     pthread_mutex_destroy(&h->mutex);
 }
 
+void handoff_close(struct handoff *h)
+{
+    pthread_mutex_lock(&h->mutex);
+    h->closed = true;
+    event_del(&h->wake);
+    pthread_mutex_unlock(&h->mutex);
+}
+
+/* Woken under the lock: the loop of one that is closed may be freed. */
 void handoff_put(struct handoff *h, struct handoff_item *item)
 {
-    bool first;
-
     item->next = NULL;
     pthread_mutex_lock(&h->mutex);
-    first = h->first == NULL;
+    if (h->first == NULL && !h->closed)
+        event_active(&h->wake, EV_READ, 0);
     *h->end = item;
     h->end = &item->next;
     pthread_mutex_unlock(&h->mutex);
-    if (first)
-        event_active(&h->wake, EV_READ, 0);
 }
 
 struct handoff_item *handoff_take(struct handoff *h)

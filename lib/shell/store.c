@@ -9,7 +9,7 @@
 #include "shell/store.h"
 
 #include "core/refreshplan.h"
-#include "shell/loopthread.h"
+#include "shell/storereader.h"
 #include "shell/storewriter.h"
 
 #include <errno.h>
@@ -29,19 +29,21 @@ struct operation {
 struct store {
     struct storefile *file;
     struct storewriter *writer;
-    struct loopthread reader;
-    struct handoff to_read;
+    struct storereader *reader;
     struct handoff answers; /* of reader and writer, on the caller's loop */
-    bool has_handoffs;
-    atomic_bool stopping; /* reads need not be done any more */
-    size_t changes;       /* handed to the writer, not yet back */
+    bool has_answers;
+    size_t changes, octets; /* handed to the writer, not yet back */
     LIST_HEAD(, operation) under_way;
+    void (*log)(void *arg, int priority, const char *text);
+    void *log_arg;
+    atomic_bool mute;   /* the log's owner may be gone */
+    struct store *left; /* alone, before this one */
 };
 
 struct store_read {
     struct operation operation;
     bool cancelled;
-    void (*look)(struct store_read *r, struct storefile *file); /* on the reader's thread */
+    bool (*look)(struct store_read *r, struct storefile *file); /* a piece; true: done */
     store_got got;
     store_scanned scanned;
     void *arg;
@@ -54,6 +56,7 @@ struct store_read {
 
 struct queued_change {
     struct operation operation;
+    size_t octets;
     store_written written;
     void *arg;
 };
@@ -136,7 +139,7 @@ static void read_begin(struct store *s, struct store_read *r, const char *name)
         return;
     }
     memcpy(r->name, name, len + 1);
-    handoff_put(&s->to_read, &r->operation.change.item);
+    storereader_add(s->reader, &r->operation.change.item);
 }
 
 void store_cancel(struct store_read *r)
@@ -145,10 +148,11 @@ void store_cancel(struct store_read *r)
         r->cancelled = true;
 }
 
-static void look_for_one(struct store_read *r, struct storefile *file)
+static bool look_for_one(struct store_read *r, struct storefile *file)
 {
     if (storefile_get(file, r->name, &r->found[0]) == STORE_DONE)
         r->count = 1;
+    return true;
 }
 
 struct store_read *store_get(struct store *s, const char *name, store_got got, void *arg)
@@ -174,12 +178,20 @@ static bool see(void *arg, const struct policy_record *record)
     return r->count < r->room;
 }
 
-static void look_for_all(struct store_read *r, struct storefile *file)
+/* A piece counts as a whole one though its records were so long that it was cut: so it is with the
+ * octets of a scan, too. */
+static bool look_for_some(struct store_read *r, struct storefile *file)
 {
+    size_t most = r->query.look_at < STORE_PIECE ? r->query.look_at : STORE_PIECE;
+
+    memcpy(r->last, r->name, sizeof r->last);
     if (r->room == 0)
-        memcpy(r->last, r->name, sizeof r->last);
-    else if (storefile_walk(file, r->name, r->query.look_at, see, r, r->last) == STORE_TROUBLE)
+        return true;
+    if (storefile_walk(file, r->name, most, see, r, r->last) == STORE_TROUBLE)
         r->last[0] = '\0'; /* nothing to go on from */
+    memcpy(r->name, r->last, sizeof r->name);
+    r->query.look_at -= most;
+    return r->last[0] == '\0' || r->query.look_at == 0 || r->count == r->room;
 }
 
 struct store_read *store_scan(struct store *s, const struct store_query *query,
@@ -189,7 +201,7 @@ struct store_read *store_scan(struct store *s, const struct store_query *query,
 
     if (r == NULL)
         return NULL;
-    r->look = look_for_all;
+    r->look = look_for_some;
     r->scanned = scanned;
     r->arg = arg;
     r->query = *query;
@@ -198,21 +210,16 @@ struct store_read *store_scan(struct store *s, const struct store_query *query,
     return r;
 }
 
-/* The reader's turn. */
-static void look_up_all(void *arg)
+static bool is_scan(const struct handoff_item *item)
 {
-    struct store *s = arg;
-    struct handoff_item *item, *next;
+    return ((const struct store_read *)item)->scanned != NULL;
+}
 
-    for (item = handoff_take(&s->to_read); item != NULL; item = next) {
-        struct store_read *r = (struct store_read *)operation_of(item);
+static bool look(struct handoff_item *item, struct storefile *file)
+{
+    struct store_read *r = (struct store_read *)operation_of(item);
 
-        if (atomic_load(&s->stopping))
-            return;
-        next = item->next;
-        r->look(r, s->file);
-        handoff_put(&s->answers, item);
-    }
+    return r->look(r, file);
 }
 
 /* --- changes --- */
@@ -235,7 +242,21 @@ static void change_answer(struct operation *o)
 static void change_done(struct operation *o)
 {
     o->store->changes--;
+    o->store->octets -= ((struct queued_change *)o)->octets;
     change_answer(o);
+}
+
+/* A policy that others hold too counts here all the same: they may let it go. */
+static size_t octets_of(const struct store_change *change)
+{
+    const struct policy *p = change->record.policy;
+
+    return sizeof(struct queued_change) + (p != NULL ? p->octets : 0);
+}
+
+static bool has_room(const struct store *s, size_t octets)
+{
+    return s->changes < STORE_PENDING_MAX && s->octets + octets <= STORE_PENDING_OCTETS;
 }
 
 bool store_change(struct store *s, const struct store_change *change, store_written written,
@@ -247,56 +268,86 @@ bool store_change(struct store *s, const struct store_change *change, store_writ
         return false;
     c->written = written;
     c->arg = arg;
+    c->octets = octets_of(change);
     c->operation.change.change = (struct store_change){
         .kind = change->kind,
         .record = policy_record_ref(&change->record),
         .result = STORE_TROUBLE,
     };
-    if (s->changes >= STORE_PENDING_MAX) {
+    if (!has_room(s, c->octets)) {
         operation_begin(s, &c->operation, change_answer);
         operation_answer(&c->operation);
         return true;
     }
     s->changes++;
+    s->octets += c->octets;
     operation_begin(s, &c->operation, change_done);
     storewriter_add(s->writer, &c->operation.change);
     return true;
 }
 
+/* --- the log --- */
+
+void store_tell(struct store *s, int priority, const char *text)
+{
+    if (s->log != NULL && !atomic_load(&s->mute))
+        s->log(s->log_arg, priority, text);
+}
+
+static void tell(void *arg, int priority, const char *text)
+{
+    store_tell(arg, priority, text);
+}
+
 /* --- life --- */
+
+static bool make_file(struct store *s, const struct storefile_config *config)
+{
+    struct storefile_config ours = *config;
+    char err[256];
+
+    s->log = config->log;
+    s->log_arg = config->log_arg;
+    ours.log = tell;
+    ours.log_arg = s;
+    s->file = storefile_new(&ours);
+    if (s->file != NULL)
+        storefile_open(s->file, err, sizeof err); /* which tells the log */
+    return s->file != NULL;
+}
 
 static bool make_threads(struct store *s, struct loop *loop)
 {
-    struct storewriter_config config = {
+    const struct storewriter_config writer = {
         .file = s->file,
         .answers = &s->answers,
         .batch_max = STORE_BATCH_MAX,
         .retry_ms = STORE_RETRY_MS,
         .purge_ms = STORE_PURGE_MS,
     };
+    const struct storereader_config reader = {
+        .file = s->file,
+        .answers = &s->answers,
+        .is_long = is_scan,
+        .look = look,
+    };
 
-    if (!loopthread_init(&s->reader, NULL, NULL))
-        return false;
-    handoff_init(&s->to_read, s->reader.loop, look_up_all, s);
     handoff_init(&s->answers, loop, take_answers, s);
-    s->has_handoffs = true;
-    s->writer = storewriter_new(&config);
-    return s->writer != NULL;
+    s->has_answers = true;
+    s->reader = storereader_new(&reader);
+    s->writer = storewriter_new(&writer);
+    return s->reader != NULL && s->writer != NULL;
 }
 
 struct store *store_new(const struct store_config *config)
 {
     struct store *s = calloc(1, sizeof *s);
-    char err[256];
 
     if (s == NULL)
         return NULL;
     LIST_INIT(&s->under_way);
-    atomic_init(&s->stopping, false);
-    s->file = storefile_new(&config->file);
-    if (s->file != NULL)
-        storefile_open(s->file, err, sizeof err); /* which tells the log */
-    if (s->file == NULL || !make_threads(s, config->loop)) {
+    atomic_init(&s->mute, false);
+    if (!make_file(s, &config->file) || !make_threads(s, config->loop)) {
         store_free(s);
         return NULL;
     }
@@ -315,18 +366,16 @@ void store_free(struct store *s)
 {
     struct operation *o;
 
-    if (s == NULL)
+    if (s == NULL || atomic_load(&s->mute)) /* left alone */
         return;
     while ((o = LIST_FIRST(&s->under_way)) != NULL) {
         LIST_REMOVE(o, link);
         operation_free(o);
     }
     storewriter_free(s->writer);
-    if (s->has_handoffs) {
-        handoff_clear(&s->to_read);
+    storereader_free(s->reader);
+    if (s->has_answers)
         handoff_clear(&s->answers);
-    }
-    loopthread_clear(&s->reader);
     storefile_free(s->file);
     free(s);
 }
@@ -337,19 +386,54 @@ int store_start(struct store *s)
 
     if (storewriter_start(s->writer) != 0)
         return -1;
-    if (loopthread_start(&s->reader) == 0)
+    if (storereader_start(s->reader) == 0)
         return 0;
     saved = errno;
     storewriter_stop(s->writer);
+    storewriter_join(s->writer, clock_ms() + STORE_STOP_MAX_MS);
     errno = saved;
     return -1;
 }
 
+/* For as long as it gets on. */
+static bool join_writer(struct store *s, int64_t until)
+{
+    const int64_t last = clock_ms() + STORE_STOP_MAX_MS;
+    uint64_t before = storewriter_progress(s->writer);
+
+    while (!storewriter_join(s->writer, until)) {
+        uint64_t done = storewriter_progress(s->writer);
+        if (done == before || clock_ms() >= last)
+            return false;
+        before = done;
+        until = clock_ms() + STORE_STOP_MS;
+    }
+    return true;
+}
+
+/* The process ends soon; until then its threads have what they use. */
+static void leave_alone(struct store *s)
+{
+    static struct store *left;
+
+    store_tell(s, SEVERITY_WARNING,
+               "the store's disk does not answer: ended without waiting for it; policies learned "
+               "last may not be on disk");
+    atomic_store(&s->mute, true);
+    handoff_close(&s->answers);
+    s->left = left; /* reachable, for leak checkers */
+    left = s;
+}
+
 void store_stop(struct store *s)
 {
-    atomic_store(&s->stopping, true);
-    loopthread_stop(&s->reader);
+    const int64_t until = clock_ms() + STORE_STOP_MS;
+
+    storereader_stop(s->reader);
     storewriter_stop(s->writer);
+    bool read = storereader_join(s->reader, until), written = join_writer(s, until);
+    if (!read || !written)
+        leave_alone(s);
 }
 
 void store_stats(struct store *s, struct storefile_stats *stats)

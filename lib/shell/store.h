@@ -23,8 +23,12 @@ struct store_config {
 enum {
     STORE_RETRY_MS = 60000,
     STORE_PURGE_MS = 3600000,
-    STORE_PENDING_MAX = 100000, /* changes queued; more are STORE_TROUBLE */
-    STORE_BATCH_MAX = 1000      /* changes in one transaction */
+    STORE_PENDING_MAX = 50000,       /* changes queued; more are STORE_TROUBLE */
+    STORE_PENDING_OCTETS = 64 << 20, /* ... and what they take, with their policies */
+    STORE_BATCH_MAX = 1000,          /* changes in one transaction */
+    STORE_PIECE = 100,               /* records that a scan looks at in one go */
+    STORE_STOP_MS = 5000,            /* how long a thread may do nothing at the end */
+    STORE_STOP_MAX_MS = 30000        /* ... and how long one may go on writing */
 };
 
 /* Opens the file, in the calling thread (a file that cannot be used is told to the log, and tried
@@ -32,16 +36,21 @@ enum {
 struct store *store_new(const struct store_config *config);
 /* Start the threads (signals blocked). 0, or -1 with errno. */
 int store_start(struct store *s);
-/* Write what is queued, end the threads. Callbacks that have not come yet do not come any more. Any
- * thread, once the loop does not run any more. */
+/*
+ * Write what is queued, end the threads. Callbacks that have not come yet do not come any more. Any
+ * thread, once the loop does not run any more. A disk that hangs does not hold up the daemon's end:
+ * after STORE_STOP_MS without any work done it is told to the log, and the threads are left alone.
+ */
 void store_stop(struct store *s);
-/* Stopped, or never started, and before CONFIG's loop is freed. NULL is fine. */
+/* Stopped, or never started, and before CONFIG's loop is freed. What a thread that was left alone
+ * may still use is not freed: the process is about to end. NULL is fine. */
 void store_free(struct store *s);
 
 /* RECORD is borrowed; NULL: nothing there, or not to be had. */
 typedef void (*store_got)(void *arg, const struct policy_record *record);
 struct store_read;
-/* Read NAME's record (copied name). GOT exactly once unless cancelled. NULL: out of memory. */
+/* Read NAME's record (copied name), before any scan goes on. GOT exactly once unless cancelled.
+ * NULL: out of memory. */
 struct store_read *store_get(struct store *s, const char *name, store_got got, void *arg);
 void store_cancel(struct store_read *r); /* not after the callback came; NULL is fine */
 
@@ -54,7 +63,7 @@ bool store_change(struct store *s, const struct store_change *change, store_writ
 /* Which records a scan is to find. */
 struct store_query {
     const char *after; /* begin behind this name (copied); "" = the start */
-    size_t look_at;    /* records read at most */
+    size_t look_at;    /* records read at most; fewer where they are long */
     size_t most;       /* records found at most */
     bool due_only;     /* only those that refresh_is_due() by the two below */
     uint32_t retry_after;
@@ -66,6 +75,9 @@ typedef void (*store_scanned)(void *arg, const struct policy_record *found, size
 /* As store_get; cancel with store_cancel. */
 struct store_read *store_scan(struct store *s, const struct store_query *query,
                               store_scanned scanned, void *arg);
+
+/* A line (enum severity) for the log of CONFIG's file. */
+void store_tell(struct store *s, int priority, const char *text);
 
 /* Any thread; does not wait for the disk. */
 void store_stats(struct store *s, struct storefile_stats *stats);

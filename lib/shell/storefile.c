@@ -290,12 +290,16 @@ static bool walk_see(struct walk *w, const MDB_val *key, const MDB_val *val)
 static int walk_along(struct walk *w, MDB_cursor *c)
 {
     MDB_val key, val;
-    size_t n = 0;
+    size_t n = 0, octets = 0;
     char from[STOREKEY_MAX];
     int rc = storeenv_behind(c, from, storekey_make(w->name, from), &key, &val);
 
-    while (rc == 0 && n++ < w->most && walk_see(w, &key, &val))
+    while (rc == 0 && n++ < w->most && octets < STORE_WALK_OCTETS) {
+        octets += val.mv_size;
+        if (!walk_see(w, &key, &val))
+            break;
         rc = mdb_cursor_get(c, &key, &val, MDB_NEXT);
+    }
     if (rc == MDB_NOTFOUND)
         w->last[0] = '\0';
     return rc == MDB_NOTFOUND ? 0 : rc;

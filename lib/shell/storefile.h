@@ -28,7 +28,12 @@
 
 #include <stddef.h>
 
-enum { STORE_PER_REGISTRABLE = 1000, STORE_SIZE_MIN = 1 << 20, STORE_FORMAT = 1 };
+enum {
+    STORE_PER_REGISTRABLE = 1000,
+    STORE_SIZE_MIN = 1 << 20,
+    STORE_WALK_OCTETS = 256 << 10,
+    STORE_FORMAT = 1
+};
 
 struct storefile;
 
@@ -71,9 +76,10 @@ enum store_result {
 enum store_result storefile_get(struct storefile *s, const char *name, struct policy_record *r);
 
 /*
- * Read records in the key's order, beginning behind NAME ("" = the start), at most MOST of them:
- * SEE (ARG, record) borrows each; false stops. Within one short transaction: SEE must not wait, nor
- * call back into S. LAST (DOMAIN_SIZE octets) becomes the name to go on behind; "" at the end.
+ * Read records in the key's order, beginning behind NAME ("" = the start), at most MOST of them,
+ * and not many more than STORE_WALK_OCTETS: SEE (ARG, record) borrows each; false stops. Within one
+ * short transaction: SEE must not wait, nor call back into S. LAST (DOMAIN_SIZE octets) becomes the
+ * name to go on behind; "" at the end.
  */
 enum store_result storefile_walk(struct storefile *s, const char *name, size_t most,
                                  bool (*see)(void *arg, const struct policy_record *r), void *arg,

@@ -1,6 +1,6 @@
 /*
  * storeparts - the parts of a storefile, for storefile.c (life, reading), storeopen.c and
- * storewrite.c only
+ * storechange.c only
  */
 #ifndef STS_STOREPARTS_H
 #define STS_STOREPARTS_H

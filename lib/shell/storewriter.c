@@ -8,6 +8,7 @@
 
 #include "shell/loopthread.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
@@ -31,6 +32,7 @@ struct storewriter {
     int64_t believe_at;   /* clock_ms() from which the wall clock is believed, without a new jump */
     bool jumped;          /* since the last purge */
 
+    atomic_ullong progress;
     pthread_mutex_t stats_mutex; /* for the one below */
     struct storefile_stats stats;
 };
@@ -39,6 +41,7 @@ static void renew_stats(struct storewriter *w)
 {
     struct storefile_stats stats;
 
+    atomic_fetch_add(&w->progress, 1);
     storefile_stats(w->config.file, &stats);
     pthread_mutex_lock(&w->stats_mutex);
     w->stats = stats;
@@ -241,6 +244,7 @@ struct storewriter *storewriter_new(const struct storewriter_config *config)
         return NULL;
     w->config = *config;
     w->queue_end = &w->queue;
+    atomic_init(&w->progress, 0);
     w->batch = calloc(config->batch_max, sizeof *w->batch);
     if (w->batch == NULL || !loopthread_init(&w->thread, write_rest, w)) {
         free(w->batch);
@@ -282,4 +286,14 @@ int storewriter_start(struct storewriter *w)
 void storewriter_stop(struct storewriter *w)
 {
     loopthread_stop(&w->thread);
+}
+
+bool storewriter_join(struct storewriter *w, int64_t until)
+{
+    return loopthread_join(&w->thread, until);
+}
+
+uint64_t storewriter_progress(const struct storewriter *w)
+{
+    return atomic_load(&w->progress);
 }

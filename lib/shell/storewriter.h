@@ -36,12 +36,16 @@ struct storewriter;
 
 /* NULL: out of memory. */
 struct storewriter *storewriter_new(const struct storewriter_config *config);
-/* Stopped, or never started; NULL is fine. Changes that were not carried out are forgotten. */
+/* Joined, or never started; NULL is fine. Changes that were not carried out are forgotten. */
 void storewriter_free(struct storewriter *w);
 
 int storewriter_start(struct storewriter *w); /* 0, or -1 with errno */
-/* Carry out all that was added before, and end the thread. Any thread but that one. */
+/* Carry out all that was added before, and end the thread; does not wait. Any thread but that one.
+ */
 void storewriter_stop(struct storewriter *w);
+bool storewriter_join(struct storewriter *w, int64_t until); /* as loopthread_join */
+/* How many pieces of work were done: whether it still does any. Any thread. */
+uint64_t storewriter_progress(const struct storewriter *w);
 
 /* Any thread. C is carried out in the order of the calls, and then put into `answers`. */
 void storewriter_add(struct storewriter *w, struct storewriter_change *c);

@@ -49,7 +49,7 @@ struct gate {
 static struct fake {
     pthread_mutex_t mutex; /* for all of it */
     pthread_cond_t moved;
-    struct gate gets, writes, purges;
+    struct gate gets, walks, writes, purges;
 
     bool open, write_trouble, walk_trouble;
     int opens, refuse_opens; /* so many attempts fail first */
@@ -58,13 +58,14 @@ static struct fake {
 
     struct policy_record record[RECORDS_MAX]; /* what get and walk find, in the key's order */
     size_t records;
+    size_t walk_most; /* as if they were long; 0 = all */
 
     int64_t order[ORDER_MAX]; /* used_at of the changes carried out */
     size_t done, batches, largest_batch;
     int64_t written_at;
     size_t over; /* records that a purge is to find */
     int64_t purged_at;
-    char events[EVENTS_MAX]; /* 'W'rite, 'P'urge */
+    char events[EVENTS_MAX]; /* 'W'rite, 'P'urge, 'G'et, 'S'can */
     size_t event_count;
 } fake = {.mutex = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER};
 
@@ -162,6 +163,7 @@ enum store_result storefile_get(struct storefile *s, const char *name, struct po
     lock();
     check_thread();
     pass(&fake.gets);
+    note_event('G');
     for (size_t i = 0; fake.open && i < fake.records; i++)
         if (strcmp(fake.record[i].name, name) == 0) {
             *r = policy_record_ref(&fake.record[i]);
@@ -180,6 +182,10 @@ enum store_result storefile_walk(struct storefile *s, const char *name, size_t m
 
     (void)s;
     lock();
+    pass(&fake.walks);
+    note_event('S');
+    if (fake.walk_most != 0)
+        most = fake.walk_most;
     while (name[0] != '\0' && i < fake.records && strcmp(fake.record[i].name, name) <= 0)
         i++;
     for (; more && i < fake.records && seen < most; seen++, i++)
@@ -524,6 +530,38 @@ static void test_scan(void **state)
     end(b);
 }
 
+/* Records may be long: a scan goes on in pieces, and who wants one record waits for one of them. */
+static void test_get_before_scan(void **state)
+{
+    struct bed *b = *state;
+    struct reading scan = {0}, get = {0};
+    struct store_query q = {.after = "", .look_at = 10 * STORE_PIECE, .most = 9, .now = now};
+
+    have("a.test", 0);
+    have("b.test", 0);
+    have("c.test", 0);
+    fake.walk_most = 1;
+    begin(b);
+    close_gate(&fake.walks);
+    store_scan(b->store, &q, take_scan, &scan);
+    wait_for(&fake.walks.waiting, 1);
+    store_get(b->store, "c.test", take_record, &get);
+    open_gate(&fake.walks);
+    assert_true(run_until(b->loop, was_called, &scan));
+    assert_int_equal(get.calls, 1);
+    assert_string_equal(scan.names, "a.test b.test c.test ");
+    assert_string_equal(scan.last, "");
+    assert_memory_equal(fake.events, "SGSS", 5);
+    /* and it is over before its answer becomes large */
+    q.look_at = 2 * STORE_PIECE;
+    scan = (struct reading){0};
+    store_scan(b->store, &q, take_scan, &scan);
+    assert_true(run_until(b->loop, was_called, &scan));
+    assert_string_equal(scan.names, "a.test b.test ");
+    assert_string_equal(scan.last, "b.test");
+    end(b);
+}
+
 static void test_scan_cancelled(void **state)
 {
     struct bed *b = *state;
@@ -644,6 +682,46 @@ static void test_pending_max(void **state)
     end(b);
 }
 
+/* What is queued is weighed with its policies: many short patterns take more than their text. */
+static void test_pending_octets(void **state)
+{
+    struct bed *b = *state;
+    struct writing w = {0}, more = {.want = 5}, again = {.want = 1};
+    struct store_change c = {.kind = STORE_PUT};
+    static char text[POLICY_TEXT_MAX];
+    char err[128] = "";
+    size_t len = (size_t)sprintf(text, "version: STSv1\nmode: enforce\nmax_age: 86400\n");
+
+    while (len < sizeof text - 6)
+        len += (size_t)sprintf(text + len, "mx: a\n");
+    c.record.policy = policy_parse(text, len, err, sizeof err);
+    assert_string_equal(err, "");
+    begin(b);
+    close_gate(&fake.writes);
+    for (size_t octets = c.record.policy->octets; octets < STORE_PENDING_OCTETS - (1 << 20);
+         octets += c.record.policy->octets) {
+        assert_true(store_change(b->store, &c, take_result, &w));
+        w.want++;
+    }
+    assert_in_range(w.want, 200, STORE_PENDING_OCTETS / (2 * len));
+    for (int i = 0; i < 20; i++)
+        assert_true(store_change(b->store, &c, take_result, &more));
+    assert_true(run_until(b->loop, are_all_written, &more));
+    assert_true(more.by[STORE_TROUBLE] >= 5); /* at once */
+    assert_int_equal(more.by[STORE_TROUBLE], more.calls);
+    assert_int_equal(w.calls, 0);
+    open_gate(&fake.writes);
+    assert_true(run_until(b->loop, are_all_written, &w));
+    assert_int_equal(w.by[STORE_DONE], w.want);
+    more.want = 20;
+    assert_true(run_until(b->loop, are_all_written, &more));
+    store_change(b->store, &c, take_result, &again);
+    assert_true(run_until(b->loop, are_all_written, &again));
+    assert_int_equal(again.by[STORE_DONE], 1);
+    policy_unref(c.record.policy);
+    end(b);
+}
+
 /* A file that cannot be used is no reason not to start. */
 static void test_not_open(void **state)
 {
@@ -705,6 +783,53 @@ static void test_stop(void **state)
     assert_int_equal(w.calls, 0);
     assert_int_equal(a.calls, 0);
     store_free(b->store);
+}
+
+static void note_log(void *arg, int priority, const char *text)
+{
+    int *lines = arg;
+
+    assert_int_equal(priority, SEVERITY_WARNING);
+    assert_non_null(strstr(text, "does not answer"));
+    ++*lines;
+}
+
+/* A disk that hangs for ever does not keep the daemon from its end; and what comes of it when all
+ * but the threads is gone is harmless. */
+static void test_stop_of_a_hung_thread(void **state)
+{
+    static const struct {
+        const char *why;
+        struct gate *gate;
+    } rows[] = {{"a hung write", &fake.writes}, {"a hung read", &fake.gets}};
+    struct bed *b = *state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int lines = 0;
+        struct store_config config = {
+            .file = {.folder = "none", .log = note_log, .log_arg = &lines}, .loop = b->loop};
+        struct writing w = {0};
+        struct reading a = {0};
+
+        print_message("%s\n", rows[i].why);
+        b->store = store_new(&config);
+        assert_int_equal(store_start(b->store), 0);
+        close_gate(rows[i].gate);
+        put(b, 0, 2500, &w);
+        store_get(b->store, "a.test", take_record, &a);
+        wait_for(&rows[i].gate->waiting, 1);
+        store_stop(b->store);
+        assert_int_equal(lines, 1);
+        store_free(b->store);
+        loop_free(b->loop);
+        b->loop = loop_new();
+        int passed = rows[i].gate->passed;
+        open_gate(rows[i].gate);
+        wait_for(&rows[i].gate->passed, passed + (rows[i].gate == &fake.writes ? 3 : 1));
+        assert_int_equal(w.calls, 0);
+        assert_int_equal(a.calls, 0);
+        assert_int_equal(lines, 1);
+    }
 }
 
 /* Answers that have come, and nobody has taken; the reader is not waited for. */
@@ -772,6 +897,7 @@ static struct storewriter *start_writer(struct handoff *answers, struct loop *l,
 static void stop_writer(struct storewriter *w, struct handoff *answers)
 {
     storewriter_stop(w);
+    assert_true(storewriter_join(w, clock_ms() + PATIENCE_MS));
     storewriter_free(w);
     handoff_clear(answers);
 }
@@ -892,13 +1018,16 @@ int main(void)
         IN_BED(test_get),
         IN_BED(test_cancel),
         IN_BED(test_scan),
+        IN_BED(test_get_before_scan),
         IN_BED(test_scan_cancelled),
         IN_BED(test_batches),
         IN_BED(test_results),
         IN_BED(test_hung_writer),
         IN_BED(test_pending_max),
+        IN_BED(test_pending_octets),
         IN_BED(test_not_open),
         IN_BED(test_stop),
+        IN_BED(test_stop_of_a_hung_thread),
         IN_BED(test_stop_with_answers),
         IN_BED(test_never_started),
         IN_BED(test_retry),

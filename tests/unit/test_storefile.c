@@ -433,6 +433,29 @@ static void test_walk(void **state)
     assert_string_equal(last, "a.example");
 }
 
+/* A walk is short in octets, too: whoever wants one record waits for it. */
+static void test_walk_of_long_records(void **state)
+{
+    enum { COUNT_LONG = 20 };
+    struct storebed *b = *state;
+    struct seen s = {.count = 0};
+    char last[DOMAIN_SIZE] = "";
+    size_t done, walks = 0, all = 0;
+
+    open_good(b);
+    put_many(b, COUNT_LONG, "d#.test", NOW, POLICY_TEXT_MAX, &done);
+    assert_int_equal(done, COUNT_LONG);
+    do {
+        s = (struct seen){.count = 0};
+        assert_int_equal(storefile_walk(b->s, last, 100, see_name, &s, last), STORE_DONE);
+        assert_in_range(s.count, 1, STORE_WALK_OCTETS / (POLICY_TEXT_MAX - 100) + 1);
+        all += s.count;
+        walks++;
+    } while (last[0] != '\0');
+    assert_int_equal(all, COUNT_LONG);
+    assert_int_equal(walks, 5);
+}
+
 /* Expired ones are kept 30 days for the record, tombstones longer than any policy lives. A clock
  * that is set back drops nothing. */
 static void test_purge(void **state)
@@ -1156,6 +1179,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_batch_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reopen, setup, teardown),
         cmocka_unit_test_setup_teardown(test_walk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_walk_of_long_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge, setup, teardown),
         cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
         cmocka_unit_test_setup_teardown(test_read_while_written, setup, teardown),

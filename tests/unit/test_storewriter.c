@@ -119,6 +119,7 @@ static void start(struct bed *b, int64_t purge_ms)
 static void stop(struct bed *b)
 {
     storewriter_stop(b->writer);
+    assert_true(storewriter_join(b->writer, clock_ms() + 10000));
     storewriter_free(b->writer);
     handoff_clear(&b->answers);
     loop_free(b->loop);

@@ -1,5 +1,5 @@
 /*
- * storewrite - changes to a storefile: one transaction each, a map that grows, a full disk
+ * storechange - changes to a storefile: one transaction each, a map that grows, a full disk
  */
 #include "shell/storeparts.h"
 
@@ -81,6 +81,14 @@ static int grow(struct storefile *s, size_t limit)
     return rc;
 }
 
+static size_t map_size(struct storefile *s)
+{
+    pthread_rwlock_rdlock(&s->use); /* a reader may be closing a harmed file */
+    size_t size = s->env.map_size;
+    pthread_rwlock_unlock(&s->use);
+    return size;
+}
+
 /*
  * Do the work; where the map is full make it larger, up to max_size, then do without newcomers, and
  * at last use the reserve. MDB_MAP_FULL: even that is full.
@@ -91,11 +99,12 @@ static int work(struct storefile *s, struct work *w)
 
     while ((rc = attempt(s, w)) == MDB_MAP_FULL) {
         int grown = 0;
-        if (s->env.map_size < s->max_size)
+        size_t size = map_size(s);
+        if (size < s->max_size)
             grown = grow(s, s->max_size);
         else if (!w->tight && w->change != NULL)
             w->tight = true;
-        else if (s->env.map_size < s->map_full)
+        else if (size < s->map_full)
             grown = grow(s, s->map_full);
         else
             return MDB_MAP_FULL;
