@@ -1,16 +1,23 @@
 #include "engine/storetier.h"
 
 #include "core/buf.h"
+#include "core/severity.h"
 #include "engine/table.h"
 #include "shell/storemerge.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* The ladder waits for a record. */
+/* The ladder waits for a record, or did. */
 struct reading {
     struct recency link;
+    struct storetier *tier;
     struct store_read *read;
+    struct timer timer;
+    int64_t began;      /* clock_ms */
+    bool late;          /* nobody waits any more */
+    uint64_t forgotten; /* facts_forgotten when it began */
     tier_got got;
     void *arg;
 };
@@ -25,8 +32,12 @@ struct writing {
 
 struct storetier {
     struct tier tier;
+    struct loop *loop;
     struct store *store;
     struct facts *memory;
+    bool hangs, told; /* the store does not answer reads in time; and the log knows it */
+    int64_t tell_at;  /* clock_ms: not told again before */
+    size_t late;      /* readings */
     struct recency readings, writings;
     struct timer timer;
     size_t again;        /* writings of the offer under way */
@@ -105,44 +116,146 @@ void storetier_update(struct policy_record *r, const struct fact *f)
     policy_record_clear(&news);
 }
 
+/* --- a store that hangs --- */
+
+static void note_hanging(struct storetier *t)
+{
+    int64_t now = clock_ms();
+
+    t->told = t->told || (!t->hangs && now >= t->tell_at);
+    if (t->told && !t->hangs) {
+        t->tell_at = now + STORETIER_TELL_MS;
+        store_tell(t->store, SEVERITY_WARNING,
+                   "the store of policies does not answer in time (its disk hangs?): domains are "
+                   "looked up without it until it does");
+    }
+    t->hangs = true;
+}
+
+static void note_answering(struct storetier *t)
+{
+    t->hangs = false;
+    if (t->told)
+        store_tell(t->store, SEVERITY_NOTICE, "the store of policies answers again");
+    t->told = false;
+}
+
 /* --- reading --- */
 
 static void reading_free(struct reading *g)
 {
+    timer_stop(&g->timer);
     recency_remove(&g->link);
+    g->tier->late -= g->late;
     store_cancel(g->read);
     free(g);
+}
+
+/* A failure's pause is not ended by what the store knew all the time (R37). */
+static void keep_pause(struct fact *f, const struct fact *has)
+{
+    if (has == NULL || has->failure == RESULT_SUCCESS)
+        return;
+    f->failure = has->failure;
+    f->retry_at = has->retry_at;
+    memcpy(f->failed_id, has->failed_id, sizeof f->failed_id);
+}
+
+/*
+ * FACT was asked for, and nobody waits for it any more: memory is to have it, unless it knows
+ * better, as on the ladder. A fetch in the future is better than none only. What has been forgotten
+ * meanwhile stays so.
+ */
+static void learn_late(struct storetier *t, const struct reading *g, struct fact *fact)
+{
+    int64_t now = clock_unix();
+    struct fact *has = facts_get(t->memory, FACT_POLICY, fact->name);
+    struct fact *told = fact_without_future(fact, now);
+    bool is_vague = told != fact && fact_has_policy(has, now);
+
+    if (told != NULL && !is_vague && fact_has_policy(told, now) && fact_is_better(told, has, now) &&
+        g->forgotten == facts_forgotten(t->memory)) {
+        keep_pause(told, has); /* nobody else has it yet */
+        facts_put(t->memory, told, now);
+    }
+    fact_unref(told);
 }
 
 static void on_read(void *arg, const struct policy_record *record)
 {
     struct reading *g = arg;
+    struct storetier *t = g->tier;
     struct fact *fact = record == NULL ? NULL : storetier_fact(record);
     tier_got got = g->got;
     void *got_arg = g->arg;
+    bool late = g->late, quick = clock_ms() - g->began < STORETIER_GET_MS;
 
     g->read = NULL;
+    if (late && fact != NULL)
+        learn_late(t, g, fact);
     reading_free(g);
+    if (t->hangs && (quick || t->late == 0))
+        note_answering(t);
     /* An expired policy is not applied (R63). */
-    got(got_arg, fact_has_policy(fact, clock_unix()) ? fact : NULL);
+    if (!late)
+        got(got_arg, fact_has_policy(fact, clock_unix()) ? fact : NULL);
     fact_unref(fact);
 }
 
-static void *get(void *ctx, enum fact_kind kind, const char *name, tier_got got, void *arg)
+static void become_late(struct reading *g)
 {
-    struct storetier *t = ctx;
-    struct reading *g = kind == FACT_POLICY ? calloc(1, sizeof *g) : NULL;
+    g->late = true;
+    g->tier->late++;
+}
+
+static void on_time_out(void *arg)
+{
+    struct reading *g = arg;
+    tier_got got = g->got;
+    void *got_arg = g->arg;
+
+    become_late(g);
+    note_hanging(g->tier);
+    got(got_arg, NULL);
+}
+
+static struct reading *reading_begin(struct storetier *t, const char *name)
+{
+    struct reading *g = calloc(1, sizeof *g);
 
     if (g == NULL)
         return NULL;
-    g->got = got;
-    g->arg = arg;
+    g->tier = t;
+    g->began = clock_ms();
+    g->forgotten = facts_forgotten(t->memory);
+    timer_init(&g->timer, t->loop, on_time_out, g);
     g->read = store_get(t->store, name, on_read, g);
     if (g->read == NULL) {
         free(g);
         return NULL;
     }
     recency_add(&t->readings, &g->link);
+    return g;
+}
+
+/* While it hangs it is asked all the same, for later. */
+static void *get(void *ctx, enum fact_kind kind, const char *name, tier_got got, void *arg)
+{
+    struct storetier *t = ctx;
+    struct reading *g;
+
+    if (kind != FACT_POLICY || (t->hangs && t->late >= STORETIER_LATE))
+        return NULL;
+    g = reading_begin(t, name);
+    if (g == NULL)
+        return NULL;
+    if (t->hangs) {
+        become_late(g);
+        return NULL;
+    }
+    g->got = got;
+    g->arg = arg;
+    timer_start(&g->timer, STORETIER_GET_MS);
     return g;
 }
 
@@ -259,6 +372,7 @@ struct storetier *storetier_new(struct loop *loop, struct store *store, struct f
 
     if (t == NULL)
         return NULL;
+    t->loop = loop;
     t->store = store;
     t->memory = memory;
     t->tier = (struct tier){

@@ -3,7 +3,12 @@
  *
  * What memory alone has (the store was in trouble) is offered to the store again once a minute, and
  * at once as long as that works; of what it refused for want of room so many a minute. An expired
- * policy is never told to the ladder (R63). Engine's thread only.
+ * policy is never told to the ladder (R63).
+ *
+ * A store that does not answer within STORETIER_GET_MS is like an empty one, and from then on not
+ * waited for until it answers as quickly again: a hung disk costs one time-out, not one a domain.
+ * What it answers late is put into memory, where it is better than what is there. Engine's thread
+ * only.
  */
 #ifndef STS_STORETIER_H
 #define STS_STORETIER_H
@@ -17,7 +22,10 @@ struct storetier;
 enum {
     STORETIER_AGAIN_MS = 60000, /* between offers of what memory alone has */
     STORETIER_BATCH = 1000,     /* policies in one offer */
-    STORETIER_REFUSED = 200     /* refused ones in the offer of a minute */
+    STORETIER_REFUSED = 200,    /* refused ones in the offer of a minute */
+    STORETIER_GET_MS = 250,     /* for one record */
+    STORETIER_LATE = 1000,      /* reads under way that nobody waits for; then none is begun */
+    STORETIER_TELL_MS = 60000   /* between lines for the log that it hangs */
 };
 
 /* Over STORE and MEMORY, whose policies are marked when they are stored. NULL: out of memory. */

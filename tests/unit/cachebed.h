@@ -83,6 +83,7 @@ struct store {
     size_t gets, scans;  /* begun */
     size_t puts, writes; /* begun; carried out */
     size_t page;         /* most that a scan finds; 0: as asked */
+    size_t told[8];      /* lines for the log, by severity */
 };
 
 static inline struct store *store_of_test(struct loop *loop)
@@ -281,6 +282,12 @@ bool store_change(struct store *s, const struct store_change *change, store_writ
     op->change.record = policy_record_ref(&change->record);
     op->written = written;
     return true;
+}
+
+void store_tell(struct store *s, int priority, const char *text)
+{
+    (void)text;
+    s->told[priority]++;
 }
 
 void store_stats(struct store *s, struct storefile_stats *stats)

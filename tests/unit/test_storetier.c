@@ -312,6 +312,182 @@ static void ladder_knows_again(void **state)
     bed_clear(&b);
 }
 
+/* --- a store that hangs --- */
+
+static bool begins(struct bed *b, const char *name, struct got *g)
+{
+    const struct tier *t = storetier_tier(b->tier);
+
+    return t->get(t->ctx, FACT_POLICY, name, take, g) != NULL;
+}
+
+static bool is_known(struct bed *b, const char *name)
+{
+    return fact_has_policy(facts_get(b->memory, FACT_POLICY, name), now);
+}
+
+/* One time-out, not one a domain; and what comes late is known to memory. */
+static void a_hung_store_costs_one_time_out(void **state)
+{
+    struct got g[3] = {{0}}, other = {0};
+    struct bed b;
+
+    (void)state;
+    bed_init(&b, all_well);
+    store_keep(b.store, make_record("a.test", "enforce", HOUR, DAY));
+    store_keep(b.store, make_record("b.test", "enforce", HOUR, DAY));
+    for (int round = 1; round <= 2; round++) {
+        facts_forget(b.memory, FACT_POLICY, "a.test");
+        facts_forget(b.memory, FACT_POLICY, "b.test");
+        memset(g, 0, sizeof g);
+        b.store->holds = true;
+        for (int i = 0; i < 3; i++) /* together */
+            assert_true(begins(&b, i == 0 ? "a.test" : "none.test", &g[i]));
+        run_for(b.loop, 5);
+        assert_int_equal(g[0].times, 0);
+        ahead++;
+        for (int i = 0; i < 3; i++) {
+            assert_true(run_until(b.loop, is_got, &g[i]));
+            assert_null(g[i].fact);
+        }
+        assert_int_equal(b.store->told[SEVERITY_WARNING], round);
+        for (int i = 0; i < 3; i++)
+            assert_false(begins(&b, "b.test", &other)); /* passed over */
+        assert_int_equal(b.store->told[SEVERITY_WARNING], round);
+        assert_int_equal(b.store->told[SEVERITY_NOTICE], round - 1);
+        assert_false(is_known(&b, "a.test"));
+        store_let_go(b.store);
+        assert_true(run_until(b.loop, is_quiet, &b));
+        assert_int_equal(b.store->told[SEVERITY_NOTICE], round);
+        assert_true(is_known(&b, "a.test") && is_known(&b, "b.test"));
+        assert_int_equal(unstored(&b), 0);
+        assert_int_equal(g[0].times, 1);
+        struct fact *f = ask(&b, "a.test");
+        assert_non_null(f);
+        fact_unref(f);
+        ahead += 60; /* for the log */
+    }
+    assert_int_equal(other.times, 0);
+    bed_clear(&b);
+}
+
+/* A disk that is slow again and again does not fill the log, nor one that hangs the memory. */
+static void a_slow_store_is_told_once_a_minute(void **state)
+{
+    struct got g = {0};
+    struct bed b;
+
+    (void)state;
+    bed_init(&b, all_well);
+    for (int round = 0; round < 5; round++) {
+        g.times = 0;
+        b.store->holds = true;
+        assert_true(begins(&b, "a.test", &g));
+        ahead++;
+        assert_true(run_until(b.loop, is_got, &g));
+        if (round < 4) {
+            store_let_go(b.store);
+            assert_true(run_until(b.loop, is_quiet, &b));
+        }
+    }
+    assert_int_equal(b.store->told[SEVERITY_WARNING], 1);
+    assert_int_equal(b.store->told[SEVERITY_NOTICE], 1);
+    b.store->gets = 0;
+    for (int i = 0; i < 2 * STORETIER_LATE; i++)
+        assert_false(begins(&b, "a.test", &g));
+    assert_int_equal(b.store->gets, STORETIER_LATE - 1);
+    bed_clear(&b);
+}
+
+/* By the rules of the ladder. */
+static void what_comes_late(void **state)
+{
+    enum { NOTHING, OLDER, NEWER, FAILURE };
+    static const struct {
+        const char *why;
+        int memory;
+        int64_t age; /* of the stored policy, which lives for ten days */
+        bool forgotten;
+        int64_t want_age; /* -1: no policy */
+    } rows[] = {
+        {"memory knows nothing", NOTHING, DAY, false, DAY},
+        {"an older policy", OLDER, DAY, false, DAY},
+        {"a newer one", NEWER, DAY, false, 60},
+        {"a failure", FAILURE, DAY, false, DAY},
+        {"R63: expired", NOTHING, 10 * DAY, false, -1},
+        {"forgotten meanwhile", NOTHING, DAY, true, -1},
+        {"fetched in the future: as if now", NOTHING, -DAY, false, 0},
+        {"fetched in the future, but another is known", OLDER, -DAY, false, 2 * DAY},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct got g = {0};
+        struct bed b;
+        struct fact *f = NULL;
+        bed_init(&b, all_well);
+        print_message("%s\n", rows[i].why);
+        store_keep(b.store, make_record("a.test", "enforce", rows[i].age, 10 * DAY));
+        b.store->holds = true;
+        assert_true(begins(&b, "a.test", &g));
+        ahead++;
+        assert_true(run_until(b.loop, is_got, &g));
+        if (rows[i].memory == FAILURE) {
+            f = make_policy_state("a.test", FACT_FAILED, now + 60, now + 300);
+            f->failure = RESULT_STS_WEBPKI_INVALID;
+            f->retry_at = now + 300;
+            snprintf(f->failed_id, sizeof f->failed_id, "7");
+        } else if (rows[i].memory != NOTHING) {
+            int64_t age = rows[i].memory == OLDER ? 2 * DAY : 60;
+            f = make_policy_fact("a.test",
+                                 make_policy("enforce", "*.test", "1", now - age, 10 * DAY), now);
+        }
+        if (f != NULL)
+            remember(&b, f);
+        if (rows[i].forgotten)
+            ladder_forget(b.ladder, FACT_POLICY, "a.test");
+        store_let_go(b.store);
+        assert_true(run_until(b.loop, is_quiet, &b));
+        f = facts_get(b.memory, FACT_POLICY, "a.test");
+        assert_int_equal(fact_has_policy(f, now), rows[i].want_age != -1);
+        if (fact_has_policy(f, now))
+            assert_int_equal(now - f->policy->fetched_at, rows[i].want_age);
+        if (rows[i].memory == FAILURE) { /* R37 */
+            assert_int_equal(f->failure, RESULT_STS_WEBPKI_INVALID);
+            assert_int_equal(f->retry_at, now + 300);
+            assert_string_equal(f->failed_id, "7");
+        }
+        assert_int_equal(g.times, 1);
+        bed_clear(&b);
+    }
+}
+
+/* No domain is deferred for a dead disk: the network is asked without it. */
+static void the_ladder_goes_on_without_a_hung_store(void **state)
+{
+    struct got g[3] = {{0}};
+    struct bed b;
+
+    (void)state;
+    bed_init(&b, all_well);
+    b.store->holds = b.store->holds_changes = true;
+    for (int i = 0; i < 3; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "d%d.test", i);
+        const struct wish wish = {.kind = FACT_POLICY, .name = name};
+        assert_non_null(ladder_obtain(b.ladder, &wish, take, &g[i]));
+        if (i == 0) {
+            run_for(b.loop, 5);
+            assert_int_equal(b.net.starts, 0);
+            ahead++;
+        }
+        assert_true(run_until(b.loop, is_got, &g[i])); /* the others: no time passes */
+        assert_true(fact_has_policy(g[i].fact, now));
+        fact_unref(g[i].fact);
+    }
+    bed_clear(&b);
+}
+
 /* --- writing --- */
 
 static struct fact *new_fact(const char *domain, const char *mode, uint32_t max_age)
@@ -529,6 +705,10 @@ int main(void)
         cmocka_unit_test(hosts_are_passed_over),
         cmocka_unit_test(reading_can_be_cancelled),
         cmocka_unit_test(ladder_knows_again),
+        cmocka_unit_test(a_hung_store_costs_one_time_out),
+        cmocka_unit_test(a_slow_store_is_told_once_a_minute),
+        cmocka_unit_test(what_comes_late),
+        cmocka_unit_test(the_ladder_goes_on_without_a_hung_store),
         cmocka_unit_test(policies_are_kept),
         cmocka_unit_test(stops_while_writing),
         cmocka_unit_test(trouble_passes),
