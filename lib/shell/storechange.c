@@ -1,6 +1,7 @@
 /*
  * storechange - changes to a storefile: one transaction each, a map that grows, a full disk
  */
+#include "shell/storeguard.h"
 #include "shell/storeparts.h"
 
 #include <errno.h>
@@ -15,11 +16,14 @@ enum {
 
 /* What is to be done in a transaction of its own. */
 struct work {
+    struct storefile *s;
     struct store_change *change; /* COUNT of them; none: a purge */
     size_t count;
     size_t most, dropped;
     int64_t now;
     bool steady, tight;
+    size_t map_size; /* to grow to */
+    int rc;
 };
 
 static int do_work(struct storefile *s, MDB_txn *txn, struct work *w)
@@ -45,39 +49,65 @@ static int transact(struct storefile *s, struct work *w)
 
     if (rc != 0)
         return rc;
-    rc = do_work(s, txn, w);
+    if (storeenv_is_ours(&s->env, txn, false)) {
+        rc = do_work(s, txn, w);
+    } else {
+        storefile_mark_overwritten(s, HARM_OVERWRITTEN);
+        rc = STOREFILE_NOT_OPEN;
+    }
     if (rc == 0)
-        rc = mdb_txn_commit(txn);
-    else
-        mdb_txn_abort(txn);
-    if (rc != 0)
-        storebound_changed(s->bound);
+        return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
     return rc;
+}
+
+static void transact_guarded(void *arg)
+{
+    struct work *w = arg;
+
+    w->rc = transact(w->s, w);
+}
+
+static void grow_guarded(void *arg)
+{
+    struct work *w = arg;
+
+    w->rc = storeenv_grow(&w->s->env, w->map_size);
+}
+
+/* `use` is held. What LMDB was doing to the file when a page went away is nobody's to go on with.
+ */
+static int run_guarded(struct work *w, void (*step)(void *arg))
+{
+    if (!storefile_is_usable(w->s))
+        return STOREFILE_NOT_OPEN;
+    if (storeguard_run(step, w))
+        return w->rc;
+    storefile_mark_overwritten(w->s, HARM_ABANDONED);
+    return STOREFILE_NOT_OPEN;
 }
 
 static int attempt(struct storefile *s, struct work *w)
 {
     pthread_rwlock_rdlock(&s->use);
-    int rc = storefile_is_usable(s) ? transact(s, w) : STOREFILE_NOT_OPEN;
+    int rc = run_guarded(w, transact_guarded);
     storefile_judge(s, rc);
     pthread_rwlock_unlock(&s->use);
-    storefile_close_broken(s);
+    if (rc != 0)
+        storebound_changed(s->bound);
+    storefile_close_harmed(s);
     return rc;
 }
 
-static int grow(struct storefile *s, size_t limit)
+static int grow(struct storefile *s, struct work *w, size_t limit)
 {
-    int rc = STOREFILE_NOT_OPEN;
-
     pthread_rwlock_wrlock(&s->use);
-    if (storefile_is_usable(s)) {
-        size_t size = s->env.map_size * 2;
-        rc = storeenv_grow(&s->env, size < limit ? size : limit);
-        if (rc != 0)
-            storefile_mark_broken(s, mdb_strerror(rc)); /* it may have no map any more */
-    }
+    w->map_size = s->env.map_size * 2 < limit ? s->env.map_size * 2 : limit;
+    int rc = run_guarded(w, grow_guarded);
+    if (rc != 0 && rc != STOREFILE_NOT_OPEN)
+        storefile_mark_harmed(s, HARM_BROKEN, mdb_strerror(rc)); /* it may have no map any more */
     pthread_rwlock_unlock(&s->use);
-    storefile_close_broken(s);
+    storefile_close_harmed(s);
     return rc;
 }
 
@@ -101,11 +131,11 @@ static int work(struct storefile *s, struct work *w)
         int grown = 0;
         size_t size = map_size(s);
         if (size < s->max_size)
-            grown = grow(s, s->max_size);
+            grown = grow(s, w, s->max_size);
         else if (!w->tight && w->change != NULL)
             w->tight = true;
         else if (size < s->map_full)
-            grown = grow(s, s->map_full);
+            grown = grow(s, w, s->map_full);
         else
             return MDB_MAP_FULL;
         if (grown != 0)
@@ -128,7 +158,8 @@ static int work_one_by_one(struct storefile *s, struct work *all)
 
     set_results(all, STORE_TROUBLE);
     for (size_t i = 0; i < all->count && (rc == 0 || rc == MDB_MAP_FULL); i++) {
-        struct work one = {.change = all->change + i,
+        struct work one = {.s = s,
+                           .change = all->change + i,
                            .count = 1,
                            .now = all->now,
                            .steady = all->steady,
@@ -172,7 +203,7 @@ static void tell_write_trouble(struct storefile *s, int rc)
 void storefile_write(struct storefile *s, struct store_change *change, size_t count, int64_t now,
                      bool steady)
 {
-    struct work w = {.change = change, .count = count, .now = now, .steady = steady};
+    struct work w = {.s = s, .change = change, .count = count, .now = now, .steady = steady};
     int rc = STOREFILE_NOT_OPEN;
 
     set_results(&w, STORE_TROUBLE);
@@ -201,7 +232,7 @@ static void drop_dead_readers(struct storefile *s)
 
 size_t storefile_purge(struct storefile *s, size_t most, int64_t now)
 {
-    struct work w = {.most = most, .now = now};
+    struct work w = {.s = s, .most = most, .now = now};
 
     if (s->read_only)
         return 0;

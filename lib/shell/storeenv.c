@@ -1,8 +1,10 @@
 #include "shell/storeenv.h"
 
 #include "shell/storefile.h"
+#include "shell/storeguard.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -69,6 +71,14 @@ static int prepare(struct storeenv *e, bool read_only)
     return rc;
 }
 
+/* LMDB finds what cannot be, and would abort. */
+static void on_assert(MDB_env *env, const char *text)
+{
+    (void)env;
+    (void)text;
+    storeguard_leave();
+}
+
 static int open_env(struct storeenv *e, const char *path, const char *lock_path, size_t map_size,
                     bool read_only)
 {
@@ -80,6 +90,7 @@ static int open_env(struct storeenv *e, const char *path, const char *lock_path,
         e->env = NULL;
         return rc;
     }
+    mdb_env_set_assert(e->env, on_assert);
     if (read_only && access(lock_path, R_OK | W_OK) != 0)
         flags |= MDB_NOLOCK;
     rc = mdb_env_set_maxdbs(e->env, 2);
@@ -120,6 +131,40 @@ void storeenv_close(struct storeenv *e)
     mdb_env_close(e->env);
     close(e->fd);
     *e = (struct storeenv){.fd = -1};
+}
+
+/* Reachable, for leak checkers. */
+static _Atomic(MDB_env *) abandoned[16];
+static atomic_size_t abandoned_count;
+
+void storeenv_abandon(struct storeenv *e, const char *lock_path)
+{
+    size_t n = atomic_fetch_add(&abandoned_count, 1);
+
+    atomic_store(&abandoned[n % (sizeof abandoned / sizeof abandoned[0])], e->env);
+    if (lock_path != NULL)
+        unlink(lock_path);
+    close(e->fd); /* and with it goes our flock */
+    *e = (struct storeenv){.fd = -1};
+}
+
+size_t storeenv_abandoned(void)
+{
+    return atomic_load(&abandoned_count);
+}
+
+/*
+ * The number of the last transaction stands in the lock file and in the data file, there first. A
+ * copy has an older one.
+ */
+bool storeenv_is_ours(const struct storeenv *e, MDB_txn *txn, bool read_only)
+{
+    MDB_envinfo info;
+    size_t id = mdb_txn_id(txn);
+
+    if (mdb_env_info(e->env, &info) != 0)
+        return false;
+    return read_only ? info.me_last_txnid >= id : info.me_last_txnid + 1 == id;
 }
 
 int storeenv_grow(struct storeenv *e, size_t map_size)

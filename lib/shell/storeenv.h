@@ -31,6 +31,19 @@ int storeenv_open(struct storeenv *e, const char *path, const char *lock_path, i
                   size_t map_size, bool read_only);
 void storeenv_close(struct storeenv *e); /* not open is fine */
 
+/*
+ * Instead of storeenv_close after work that was left in its middle (storeguard.h), while it may
+ * have held LMDB's locks or a transaction: nothing of LMDB's is called or freed any more, its map
+ * and lock file stay as they are; a new lock file is for who opens it next. What it takes is lost.
+ * LOCK_PATH NULL: the lock file is another's.
+ */
+void storeenv_abandon(struct storeenv *e, const char *lock_path);
+/* How often that was done in this process: it is not to go on for ever. */
+size_t storeenv_abandoned(void);
+
+/* Is what TXN sees still what was written by us, and not another file copied over it? */
+bool storeenv_is_ours(const struct storeenv *e, MDB_txn *txn, bool read_only);
+
 /* A larger map, and file. On failure it may have been left without a map: close it. */
 int storeenv_grow(struct storeenv *e, size_t map_size);
 

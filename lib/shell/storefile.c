@@ -1,13 +1,14 @@
 #include "shell/storefile.h"
 
 #include "shell/storebound.h"
-#include "shell/storekey.h"
+#include "shell/storeguard.h"
 #include "shell/storeparts.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     MAP_STEP = 1 << 16, /* a multiple of every page size */
@@ -83,15 +84,28 @@ struct storefile *storefile_new(const struct storefile_config *config)
     return NULL;
 }
 
-/* `use` is held for writing. */
-void storefile_close_env(struct storefile *s)
+static void close_env(void *arg)
 {
+    struct storefile *s = arg;
     MDB_txn *txn = atomic_exchange(&s->spare, NULL);
 
     if (txn != NULL)
         mdb_txn_abort(txn);
     storeenv_close(&s->env);
-    atomic_store(&s->broken, false);
+}
+
+/* `use` is held for writing. */
+void storefile_close_env(struct storefile *s)
+{
+    int harm = atomic_load(&s->harm);
+
+    if (harm == HARM_OVERWRITTEN && !s->read_only)
+        unlink(s->lock_path);
+    if (harm == HARM_ABANDONED || !storeguard_run(close_env, s)) {
+        atomic_store(&s->spare, NULL);
+        storeenv_abandon(&s->env, s->read_only ? NULL : s->lock_path);
+    }
+    atomic_store(&s->harm, HARM_NONE);
 }
 
 void storefile_free(struct storefile *s)
@@ -110,19 +124,30 @@ void storefile_free(struct storefile *s)
 
 /* ---- trouble ---- */
 
-void storefile_mark_broken(struct storefile *s, const char *what)
+void storefile_mark_harmed(struct storefile *s, enum storefile_harm harm, const char *what)
 {
-    if (!atomic_exchange(&s->broken, true))
+    int was = atomic_load(&s->harm);
+
+    while (was < (int)harm && !atomic_compare_exchange_weak(&s->harm, &was, (int)harm))
+        continue;
+    if (was == HARM_NONE)
         storefile_tell(s, SEVERITY_WARNING, "%s: %s; it is closed, to be opened again", s->path,
                        what);
 }
 
-void storefile_close_broken(struct storefile *s)
+void storefile_mark_overwritten(struct storefile *s, enum storefile_harm harm)
 {
-    if (!atomic_load(&s->broken))
+    storefile_mark_harmed(s, harm,
+                          "was overwritten while in use (stop the daemon before you copy over it, "
+                          "or mv a copy into its place)");
+}
+
+void storefile_close_harmed(struct storefile *s)
+{
+    if (atomic_load(&s->harm) == HARM_NONE)
         return;
     pthread_rwlock_wrlock(&s->use);
-    if (atomic_load(&s->broken))
+    if (atomic_load(&s->harm) != HARM_NONE)
         storefile_close_env(s);
     pthread_rwlock_unlock(&s->use);
 }
@@ -130,11 +155,11 @@ void storefile_close_broken(struct storefile *s)
 /* `use` is held. */
 bool storefile_is_usable(struct storefile *s)
 {
-    if (s->env.env == NULL || atomic_load(&s->broken))
+    if (s->env.env == NULL || atomic_load(&s->harm) != HARM_NONE)
         return false;
     const char *harm = storeenv_harm(&s->env, s->lock_path);
     if (harm != NULL)
-        storefile_mark_broken(s, harm);
+        storefile_mark_harmed(s, HARM_BROKEN, harm);
     return harm == NULL;
 }
 
@@ -144,7 +169,7 @@ void storefile_judge(struct storefile *s, int rc)
 {
     if (rc < STOREFILE_NOT_OPEN && rc != MDB_MAP_FULL && rc != MDB_TXN_FULL &&
         rc != MDB_READERS_FULL && rc != MDB_NOTFOUND && rc != MDB_MAP_RESIZED)
-        storefile_mark_broken(s, mdb_strerror(rc));
+        storefile_mark_harmed(s, HARM_BROKEN, mdb_strerror(rc));
 }
 
 /* Told at the first one, and then at each power of two: a damaged file must not fill the log. */
@@ -161,186 +186,7 @@ void storefile_tell_unreadable(void *arg, const char *name, const char *reason)
 bool storefile_is_open(struct storefile *s)
 {
     pthread_rwlock_rdlock(&s->use);
-    bool open = s->env.env != NULL && !atomic_load(&s->broken);
+    bool open = s->env.env != NULL && atomic_load(&s->harm) == HARM_NONE;
     pthread_rwlock_unlock(&s->use);
     return open;
-}
-
-/* ---- reading ---- */
-
-/* Another process made the file larger than our map. */
-static void follow_growth(struct storefile *s)
-{
-    pthread_rwlock_wrlock(&s->use);
-    if (s->env.env != NULL)
-        mdb_env_set_mapsize(s->env.env, 0);
-    pthread_rwlock_unlock(&s->use);
-}
-
-/* `use` is held. */
-static int take_txn(struct storefile *s, MDB_txn **txn)
-{
-    *txn = atomic_exchange(&s->spare, NULL);
-    if (*txn == NULL)
-        return mdb_txn_begin(s->env.env, NULL, MDB_RDONLY, txn);
-    int rc = mdb_txn_renew(*txn);
-    if (rc != 0)
-        mdb_txn_abort(*txn);
-    return rc;
-}
-
-/* After it `use` is held, until read_end; NULL: not open, and nothing is held. */
-static MDB_txn *read_begin(struct storefile *s)
-{
-    MDB_txn *txn = NULL;
-
-    for (int i = 0; i < 2; i++) {
-        pthread_rwlock_rdlock(&s->use);
-        int rc = storefile_is_usable(s) ? take_txn(s, &txn) : STOREFILE_NOT_OPEN;
-        if (rc == 0)
-            return txn;
-        storefile_judge(s, rc);
-        pthread_rwlock_unlock(&s->use);
-        if (rc != MDB_MAP_RESIZED)
-            break;
-        follow_growth(s);
-    }
-    storefile_close_broken(s);
-    return NULL;
-}
-
-static void read_end(struct storefile *s, MDB_txn *txn, int rc)
-{
-    MDB_txn *none = NULL;
-
-    storefile_judge(s, rc);
-    mdb_txn_reset(txn);
-    if (!atomic_compare_exchange_strong(&s->spare, &none, txn))
-        mdb_txn_abort(txn);
-    pthread_rwlock_unlock(&s->use);
-    storefile_close_broken(s);
-}
-
-/* Is it the record of KEY, and whole? */
-static bool decode(struct storefile *s, const MDB_val *key, const MDB_val *val,
-                   struct policy_record *r)
-{
-    char name[DOMAIN_SIZE], err[128] = "it is another domain's";
-
-    if (!storekey_name(key->mv_data, key->mv_size, name)) {
-        storefile_tell_unreadable(s, "no domain", "its key is none");
-        return false;
-    }
-    if (policy_record_decode(r, val->mv_data, val->mv_size, err, sizeof err)) {
-        if (strcmp(r->name, name) == 0)
-            return true;
-        policy_record_clear(r);
-        snprintf(err, sizeof err, "it is another domain's");
-    }
-    storefile_tell_unreadable(s, name, err);
-    return false;
-}
-
-enum store_result storefile_get(struct storefile *s, const char *name, struct policy_record *r)
-{
-    enum store_result result = STORE_NONE;
-    char octets[STOREKEY_MAX];
-    MDB_val key = {storekey_make(name, octets), octets}, val;
-
-    *r = (struct policy_record){.policy = NULL};
-    if (key.mv_size == 0)
-        return STORE_NONE;
-    MDB_txn *txn = read_begin(s);
-    if (txn == NULL)
-        return STORE_TROUBLE;
-    int rc = mdb_get(txn, s->env.tree[STOREENV_POLICIES], &key, &val);
-    if (rc == 0 && decode(s, &key, &val, r))
-        result = STORE_DONE;
-    else if (rc != 0 && rc != MDB_NOTFOUND)
-        result = STORE_TROUBLE;
-    read_end(s, txn, rc);
-    return result;
-}
-
-struct walk {
-    struct storefile *s;
-    const char *name;
-    size_t most;
-    bool (*see)(void *arg, const struct policy_record *r);
-    void *arg;
-    char *last;
-};
-
-/* False: the caller has seen enough. */
-static bool walk_see(struct walk *w, const MDB_val *key, const MDB_val *val)
-{
-    struct policy_record r;
-    char name[DOMAIN_SIZE];
-
-    if (storekey_name(key->mv_data, key->mv_size, name))
-        memcpy(w->last, name, DOMAIN_SIZE);
-    if (!decode(w->s, key, val, &r))
-        return true;
-    bool more = w->see(w->arg, &r);
-    policy_record_clear(&r);
-    return more;
-}
-
-/* Unreadable records count too: the walk is to be short. */
-static int walk_along(struct walk *w, MDB_cursor *c)
-{
-    MDB_val key, val;
-    size_t n = 0, octets = 0;
-    char from[STOREKEY_MAX];
-    int rc = storeenv_behind(c, from, storekey_make(w->name, from), &key, &val);
-
-    while (rc == 0 && n++ < w->most && octets < STORE_WALK_OCTETS) {
-        octets += val.mv_size;
-        if (!walk_see(w, &key, &val))
-            break;
-        rc = mdb_cursor_get(c, &key, &val, MDB_NEXT);
-    }
-    if (rc == MDB_NOTFOUND)
-        w->last[0] = '\0';
-    return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-enum store_result storefile_walk(struct storefile *s, const char *name, size_t most,
-                                 bool (*see)(void *arg, const struct policy_record *r), void *arg,
-                                 char *last)
-{
-    char from[DOMAIN_SIZE];
-    struct walk w = {.s = s, .name = from, .most = most, .see = see, .arg = arg, .last = last};
-    MDB_cursor *c = NULL;
-
-    snprintf(from, sizeof from, "%s", name); /* NAME and LAST may be one */
-    memset(last, 0, DOMAIN_SIZE);
-    MDB_txn *txn = read_begin(s);
-    if (txn == NULL)
-        return STORE_TROUBLE;
-    int rc = mdb_cursor_open(txn, s->env.tree[STOREENV_POLICIES], &c);
-    if (rc == 0) {
-        rc = walk_along(&w, c);
-        mdb_cursor_close(c);
-    }
-    read_end(s, txn, rc);
-    return rc == 0 ? STORE_DONE : STORE_TROUBLE;
-}
-
-void storefile_stats(struct storefile *s, struct storefile_stats *stats)
-{
-    MDB_stat st = {0};
-
-    *stats = (struct storefile_stats){.octets_max = s->max_size,
-                                      .unreadable = atomic_load(&s->unreadable),
-                                      .set_aside = atomic_load(&s->set_aside)};
-    MDB_txn *txn = read_begin(s);
-    if (txn == NULL)
-        return;
-    stats->open = true;
-    int rc = mdb_stat(txn, s->env.tree[STOREENV_POLICIES], &st);
-    if (rc == 0)
-        rc = storebound_used(txn, s->env.tree, STOREENV_TREES, &stats->octets_used);
-    stats->entries = st.ms_entries;
-    read_end(s, txn, rc);
 }

@@ -6,8 +6,8 @@
  * policy_record (policyrecord.h). What cannot be used (torn, cut, not LMDB, another format) is set
  * aside under another name, with a line in the log, before the daemon's own process touches it: a
  * child looks through it first, and it is the child that dies of a bad page. The file is always as
- * long as the map, so reading it cannot raise SIGBUS; one that is cut while in use is noticed
- * before each transaction, and set aside too.
+ * long as the map, so reading it cannot raise SIGBUS; one that is cut or overwritten while in use
+ * is noticed before each transaction, or in it (storeguard.h), closed, and looked through again.
  *
  * Bounds (DESIGN section 7): at most STORE_PER_REGISTRABLE policies, and a 64th of max_size, below
  * one registrable domain; the number sinks as the file fills, so that newcomers of the most

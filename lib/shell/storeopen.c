@@ -3,6 +3,7 @@
  */
 #include "shell/storecheck.h"
 #include "shell/storefolder.h"
+#include "shell/storeguard.h"
 #include "shell/storeparts.h"
 
 #include <errno.h>
@@ -96,18 +97,51 @@ static size_t first_map(const struct storefile *s, int fd)
     return size < s->map_full ? (size < s->max_size ? size : s->max_size) : s->map_full;
 }
 
+struct opening {
+    struct storefile *s;
+    struct storeenv *env;
+    int fd;
+    size_t map_size;
+    int rc;
+};
+
+static void open_guarded(void *arg)
+{
+    struct opening *o = arg;
+    const struct storefile *s = o->s;
+
+    o->rc = storeenv_open(o->env, s->path, s->lock_path, o->fd, o->map_size, s->read_only);
+}
+
+/* LMDB's code; it is abandoned where it was overwritten in that very moment. */
+static int open_env(struct storefile *s, struct storeenv *e, int fd, size_t map_size)
+{
+    struct opening o = {.s = s, .env = e, .fd = fd, .map_size = map_size};
+
+    if (storeguard_run(open_guarded, &o))
+        return o.rc;
+    storeenv_abandon(e, s->read_only ? NULL : s->lock_path);
+    return MDB_CORRUPTED;
+}
+
 static bool open_to_write(struct storefile *s, struct storeenv *e, char *err, size_t size)
 {
     int fd;
 
     if (!storefolder_check(s->folder, false, err, size))
         return false;
+    if (storeenv_abandoned() >= STOREFILE_ABANDON_MAX) {
+        snprintf(err, size,
+                 "%s: was overwritten too often while in use; restart the daemon to use it again",
+                 s->path);
+        return false;
+    }
     fd = storefolder_open(s->path, false, err, size);
     if (fd >= 0)
         fd = look_through(s, fd, err, size);
     if (fd < 0)
         return false;
-    int rc = storeenv_open(e, s->path, s->lock_path, fd, first_map(s, fd), false);
+    int rc = open_env(s, e, fd, first_map(s, fd));
     if (rc != 0) {
         /* The file is good: then it is the lock file that is not, and a new one will do. */
         if (rc < STOREFILE_NOT_OPEN)
@@ -136,7 +170,7 @@ static bool open_to_read(struct storefile *s, struct storeenv *e, char *err, siz
         close(fd);
         return false;
     }
-    int rc = storeenv_open(e, s->path, s->lock_path, fd, 0, true);
+    int rc = open_env(s, e, fd, 0);
     if (rc != 0)
         snprintf(err, size, "%s: %s", s->path,
                  rc == MDB_NOTFOUND ? "no policy was ever stored" : mdb_strerror(rc));
@@ -149,7 +183,7 @@ static bool is_open_still(struct storefile *s)
     pthread_rwlock_rdlock(&s->use);
     bool usable = storefile_is_usable(s);
     pthread_rwlock_unlock(&s->use);
-    storefile_close_broken(s);
+    storefile_close_harmed(s);
     return usable;
 }
 

@@ -1,6 +1,6 @@
 /*
- * storeparts - the parts of a storefile, for storefile.c (life, reading), storeopen.c and
- * storechange.c only
+ * storeparts - the parts of a storefile, for storefile.c (its life), storeopen.c, storefind.c
+ * and storechange.c only
  */
 #ifndef STS_STOREPARTS_H
 #define STS_STOREPARTS_H
@@ -13,14 +13,23 @@
 
 enum {
     STOREFILE_NOT_OPEN = -1, /* beside LMDB's codes, which are far below */
-    STOREFILE_TEXT_SIZE = 512
+    STOREFILE_TEXT_SIZE = 512,
+    STOREFILE_ABANDON_MAX = 8 /* times that a file is opened again after it was abandoned */
+};
+
+/* How a file is closed that is not whole any more. */
+enum storefile_harm {
+    HARM_NONE,
+    HARM_BROKEN,
+    HARM_OVERWRITTEN, /* ... and its lock file is of no use */
+    HARM_ABANDONED    /* a change was left in its middle: storeenv_abandon */
 };
 
 /*
  * Locks: `writer` is held by the one who opens, writes or purges. `use` is held for reading during
  * every transaction, and for writing while the environment is opened, made larger or closed; it is
- * taken after `writer`, and never twice by one thread. Whoever finds the file harmed sets `broken`;
- * it is closed by storefile_close_broken() when nobody is in a transaction.
+ * taken after `writer`, and never twice by one thread. Whoever finds the file harmed sets `harm`;
+ * it is closed by storefile_close_harmed() when nobody is in a transaction.
  */
 struct storefile {
     char *folder, *path, *lock_path;
@@ -38,7 +47,7 @@ struct storefile {
     pthread_rwlock_t use;
     struct storeenv env;
     _Atomic(MDB_txn *) spare; /* a reader's transaction at rest: no lock for the next reader */
-    atomic_bool broken;
+    atomic_int harm;          /* enum storefile_harm */
 
     atomic_ullong unreadable, set_aside;
 };
@@ -51,9 +60,11 @@ void storefile_tell(struct storefile *s, int priority, const char *format, ...)
 void storefile_close_env(struct storefile *s);
 
 /* The file is harmed in the way that WHAT says: to be closed. Any lock may be held. */
-void storefile_mark_broken(struct storefile *s, const char *what);
+void storefile_mark_harmed(struct storefile *s, enum storefile_harm harm, const char *what);
+/* So it is when a page went away under our hands (storeguard.h). */
+void storefile_mark_overwritten(struct storefile *s, enum storefile_harm harm);
 /* Close what was marked; no lock but `writer` is held. */
-void storefile_close_broken(struct storefile *s);
+void storefile_close_harmed(struct storefile *s);
 
 /* Can a transaction begin? Looks at the file, and marks it when it is harmed. `use` is held. */
 bool storefile_is_usable(struct storefile *s);
