@@ -1,6 +1,7 @@
 /*
  * storechange - changes to a storefile: one transaction each, a map that grows, a full disk
  */
+#include "shell/loop.h"
 #include "shell/storeguard.h"
 #include "shell/storeparts.h"
 
@@ -8,10 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 enum {
     LOOK_PER_PURGE = 100000,
-    DISK_FULL_BELOW = 1 << 20 /* octets free */
+    DISK_FULL_BELOW = 1 << 20, /* octets free */
+    ONE_BY_ONE_MS = 1000,      /* for the changes of a batch for which there is no room together */
+    FULL_IN_A_ROW = 16,        /* of them, until the others are not tried */
+    FULL_TOLD_MS = 600000      /* between lines for the log that the file is full */
 };
 
 /* What is to be done in a transaction of its own. */
@@ -24,6 +29,7 @@ struct work {
     bool steady, tight;
     size_t map_size; /* to grow to */
     int rc;
+    bool wrote; /* anything at all */
 };
 
 static int do_work(struct storefile *s, MDB_txn *txn, struct work *w)
@@ -42,6 +48,17 @@ static int do_work(struct storefile *s, MDB_txn *txn, struct work *w)
     return storebatch_purge(&b, &s->purge_place, w->most, LOOK_PER_PURGE, &w->dropped);
 }
 
+static int commit(struct storefile *s, MDB_txn *txn, struct work *w)
+{
+    MDB_envinfo info;
+    size_t id = mdb_txn_id(txn);
+    int rc = mdb_txn_commit(txn);
+
+    if (rc == 0 && mdb_env_info(s->env.env, &info) == 0)
+        w->wrote = w->wrote || info.me_last_txnid == id;
+    return rc;
+}
+
 static int transact(struct storefile *s, struct work *w)
 {
     MDB_txn *txn;
@@ -56,7 +73,7 @@ static int transact(struct storefile *s, struct work *w)
         rc = STOREFILE_NOT_OPEN;
     }
     if (rc == 0)
-        return mdb_txn_commit(txn);
+        return commit(s, txn, w);
     mdb_txn_abort(txn);
     return rc;
 }
@@ -150,14 +167,18 @@ static void set_results(struct work *w, enum store_result result)
         w->change[i].result = result;
 }
 
-/* Full to the brim: what a batch cannot do, single changes may, as pages become free again by each.
+/*
+ * Full to the brim: what a batch cannot do, single changes may, as pages become free again by each.
+ * Newcomers are refused; for what is there it is trouble: the file has no room for a policy that
+ * replaces one. Returns MDB_MAP_FULL where it was so for any.
  */
 static int work_one_by_one(struct storefile *s, struct work *all)
 {
-    int rc = MDB_MAP_FULL;
+    const int64_t until = clock_ms() + ONE_BY_ONE_MS;
+    int rc = 0, full = 0, in_a_row = 0;
 
     set_results(all, STORE_TROUBLE);
-    for (size_t i = 0; i < all->count && (rc == 0 || rc == MDB_MAP_FULL); i++) {
+    for (size_t i = 0; i < all->count && in_a_row < FULL_IN_A_ROW && clock_ms() < until; i++) {
         struct work one = {.s = s,
                            .change = all->change + i,
                            .count = 1,
@@ -166,9 +187,14 @@ static int work_one_by_one(struct storefile *s, struct work *all)
                            .tight = true};
         rc = work(s, &one);
         if (rc != 0)
-            set_results(&one, rc == MDB_MAP_FULL ? STORE_REFUSED : STORE_TROUBLE);
+            set_results(&one, STORE_TROUBLE);
+        if (rc != 0 && rc != MDB_MAP_FULL)
+            return rc;
+        in_a_row = rc == MDB_MAP_FULL ? in_a_row + 1 : 0;
+        full += rc == MDB_MAP_FULL;
+        all->wrote = all->wrote || one.wrote;
     }
-    return rc == MDB_MAP_FULL ? 0 : rc;
+    return full > 0 ? MDB_MAP_FULL : 0;
 }
 
 /* LMDB says "I/O error" where a write was cut short: more often than not the disk is full. */
@@ -182,13 +208,64 @@ static int write_error(struct storefile *s, int rc)
     return rc;
 }
 
-static void tell_write_trouble(struct storefile *s, int rc)
+struct full_text {
+    struct storefile *s;
+    char *text;
+    size_t size;
+};
+
+/* `use` is held. */
+static void name_reader(void *arg)
+{
+    struct full_text *f = arg;
+    pid_t pid = storeenv_oldest_reader(&f->s->env);
+
+    if (pid == getpid())
+        snprintf(f->text, f->size, "%s: is full: a read of this daemon's own hangs and keeps pages",
+                 f->s->path);
+    else if (pid != 0)
+        snprintf(f->text, f->size,
+                 "%s: is full: process %d has been reading for so long that what it sees cannot be "
+                 "used again; is it stopped? End it",
+                 f->s->path, (int)pid);
+}
+
+static void full_text(struct storefile *s, char *text, size_t size)
+{
+    struct full_text f = {s, text, size};
+
+    snprintf(text, size, "%s: is full, even for new policies of known domains (store.max_size)",
+             s->path);
+    pthread_rwlock_rdlock(&s->use);
+    if (storefile_is_usable(s))
+        storeguard_run(name_reader, &f);
+    pthread_rwlock_unlock(&s->use);
+}
+
+/* At the brim a change may do, and the next one not. */
+static bool is_told_lately(struct storefile *s)
+{
+    int64_t now = clock_ms();
+
+    if (s->full_told_at != 0 && now - s->full_told_at < FULL_TOLD_MS)
+        return true;
+    s->full_told_at = now;
+    return false;
+}
+
+static void tell_write_trouble(struct storefile *s, int rc, bool wrote)
 {
     char text[STOREFILE_TEXT_SIZE] = "";
 
     if (rc == STOREFILE_NOT_OPEN) /* told when it was closed, or could not be opened */
         return;
-    if (rc != 0)
+    if (rc == 0 && !wrote) /* that proves nothing */
+        return;
+    if (rc == MDB_MAP_FULL && is_told_lately(s))
+        return;
+    if (rc == MDB_MAP_FULL)
+        full_text(s, text, sizeof text);
+    else if (rc != 0)
         snprintf(text, sizeof text, "%s: cannot be written to: %s", s->path,
                  mdb_strerror(write_error(s, rc)));
     if (strcmp(text, s->write_trouble) == 0)
@@ -215,18 +292,24 @@ void storefile_write(struct storefile *s, struct store_change *change, size_t co
         rc = work_one_by_one(s, &w);
     else if (rc != 0)
         set_results(&w, STORE_TROUBLE);
-    tell_write_trouble(s, rc);
+    tell_write_trouble(s, rc, w.wrote);
     pthread_mutex_unlock(&s->writer);
+}
+
+static void check_readers(void *arg)
+{
+    struct storefile *s = arg;
+    int dead;
+
+    mdb_reader_check(s->env.env, &dead);
 }
 
 /* Readers that died (stsctl, killed) would keep their pages from being used again for ever. */
 static void drop_dead_readers(struct storefile *s)
 {
-    int dead;
-
     pthread_rwlock_rdlock(&s->use);
-    if (storefile_is_usable(s))
-        mdb_reader_check(s->env.env, &dead);
+    if (storefile_is_usable(s) && !storeguard_run(check_readers, s))
+        storefile_mark_overwritten(s, HARM_ABANDONED);
     pthread_rwlock_unlock(&s->use);
 }
 
@@ -242,7 +325,7 @@ size_t storefile_purge(struct storefile *s, size_t most, int64_t now)
     int rc = work(s, &w);
     if (rc != 0)
         s->purge_place = before;
-    tell_write_trouble(s, rc);
+    tell_write_trouble(s, rc, w.wrote);
     pthread_mutex_unlock(&s->writer);
     return rc == 0 ? w.dropped : 0;
 }

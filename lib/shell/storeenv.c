@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -165,6 +166,35 @@ bool storeenv_is_ours(const struct storeenv *e, MDB_txn *txn, bool read_only)
     if (mdb_env_info(e->env, &info) != 0)
         return false;
     return read_only ? info.me_last_txnid >= id : info.me_last_txnid + 1 == id;
+}
+
+struct oldest {
+    size_t txnid;
+    pid_t pid;
+};
+
+/* "      1234 7f0123456789 42", with "-" for one that rests; or a heading. */
+static int look_at_reader(const char *text, void *arg)
+{
+    struct oldest *o = arg;
+    size_t txnid;
+    int pid;
+
+    if (sscanf(text, "%d %*s %zu", &pid, &txnid) == 2 && txnid < o->txnid)
+        *o = (struct oldest){.txnid = txnid, .pid = pid};
+    return 0;
+}
+
+/* Pages are used again in the second transaction after; whoever is not far behind is only busy. */
+pid_t storeenv_oldest_reader(const struct storeenv *e)
+{
+    enum { NOT_FAR = 4 };
+    struct oldest o = {.txnid = SIZE_MAX};
+    MDB_envinfo info;
+
+    if (mdb_env_info(e->env, &info) != 0 || mdb_reader_list(e->env, look_at_reader, &o) < 0)
+        return 0;
+    return o.pid != 0 && o.txnid + NOT_FAR < info.me_last_txnid ? o.pid : 0;
 }
 
 int storeenv_grow(struct storeenv *e, size_t map_size)

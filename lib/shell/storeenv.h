@@ -41,6 +41,12 @@ void storeenv_abandon(struct storeenv *e, const char *lock_path);
 /* How often that was done in this process: it is not to go on for ever. */
 size_t storeenv_abandoned(void);
 
+/*
+ * The process that has been reading for so long that it keeps pages from being used again; 0: none.
+ * It may be this one.
+ */
+pid_t storeenv_oldest_reader(const struct storeenv *e);
+
 /* Is what TXN sees still what was written by us, and not another file copied over it? */
 bool storeenv_is_ours(const struct storeenv *e, MDB_txn *txn, bool read_only);
 

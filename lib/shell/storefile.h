@@ -67,8 +67,9 @@ enum store_result {
     STORE_DONE,     /* on disk (synced): survives kill -9 and power loss */
     STORE_NONE,     /* get: nothing there (tombstones are found) */
     STORE_OUTDATED, /* put: a newer fetch, or a newer tombstone, is there already */
-    STORE_REFUSED,  /* put: no room for a newcomer */
-    STORE_TROUBLE   /* not open, disk full, I/O error, out of memory */
+    STORE_REFUSED,  /* put: no room for a newcomer, nor for one that makes its owner's share larger
+                     */
+    STORE_TROUBLE   /* not open, file or disk full, I/O error, out of memory */
 };
 
 /* Read NAME's record into R (clear it after STORE_DONE). An unreadable one is STORE_NONE, counted
@@ -105,7 +106,9 @@ struct store_change {
  * Carry out COUNT changes in their order, in one transaction, synced, at NOW (Unix s). Each has its
  * result afterwards; after trouble with the disk nothing of the batch is written. The map grows up
  * to max_size where it has to. Only where even the reserve is too small for the batch does each
- * change have a transaction of its own.
+ * change have a transaction of its own, for a second: then the others are STORE_TROUBLE, and so is
+ * a change of what is there for which the file has no page left (that is told to the log, with the
+ * process that keeps pages from being used again by reading on and on).
  */
 void storefile_write(struct storefile *s, struct store_change *change, size_t count, int64_t now,
                      bool steady);

@@ -43,6 +43,7 @@ struct storefile {
     struct storebatch_place purge_place;
     char open_trouble[STOREFILE_TEXT_SIZE],
         write_trouble[STOREFILE_TEXT_SIZE]; /* told last; "" = none */
+    int64_t full_told_at;                   /* clock_ms; 0 = never */
 
     pthread_rwlock_t use;
     struct storeenv env;
