@@ -86,3 +86,10 @@ bool loopthread_join(struct loopthread *t, int64_t until)
     t->started = false;
     return true;
 }
+
+void loopthread_leave(struct loopthread *t)
+{
+    if (t->started)
+        pthread_detach(t->thread);
+    t->started = false;
+}

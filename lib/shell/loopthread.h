@@ -34,5 +34,7 @@ void loopthread_stop(struct loopthread *t);
 /* After loopthread_stop: wait for the thread's end, to UNTIL of clock_ms(). False: it runs still,
  * and uses T. True when it was not started. */
 bool loopthread_join(struct loopthread *t, int64_t until);
+/* Nobody joins it any more; T stays. Nothing when it was joined, or not started. */
+void loopthread_leave(struct loopthread *t);
 
 #endif

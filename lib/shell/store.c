@@ -421,6 +421,8 @@ static void leave_alone(struct store *s)
                "last may not be on disk");
     atomic_store(&s->mute, true);
     handoff_close(&s->answers);
+    storereader_leave(s->reader);
+    storewriter_leave(s->writer);
     s->left = left; /* reachable, for leak checkers */
     left = s;
 }

@@ -25,10 +25,9 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
         raise(sig);
 }
 
-/* SA_NODEFER: left by a jump, the handler would leave the signal blocked. */
 static void install(void)
 {
-    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_NODEFER};
+    struct sigaction action = {.sa_flags = SA_SIGINFO};
 
     sigemptyset(&action.sa_mask);
     action.sa_sigaction = on_sigbus;
@@ -41,7 +40,7 @@ bool storeguard_run(void (*work)(void *arg), void *arg)
     sigjmp_buf here;
 
     pthread_once(&once, install);
-    if (sigsetjmp(here, 0) != 0) {
+    if (sigsetjmp(here, 1) != 0) { /* 1: the signal is blocked in its handler, and not here */
         way_out = NULL;
         return false;
     }

@@ -129,6 +129,11 @@ bool storereader_join(struct storereader *r, int64_t until)
     return loopthread_join(&r->thread, until);
 }
 
+void storereader_leave(struct storereader *r)
+{
+    loopthread_leave(&r->thread);
+}
+
 void storereader_add(struct storereader *r, struct handoff_item *item)
 {
     handoff_put(&r->inbox, item);

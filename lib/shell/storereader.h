@@ -29,6 +29,7 @@ int storereader_start(struct storereader *r); /* 0, or -1 with errno */
 /* End with the piece under way; does not wait. Any thread but that one. */
 void storereader_stop(struct storereader *r);
 bool storereader_join(struct storereader *r, int64_t until); /* as loopthread_join */
+void storereader_leave(struct storereader *r);               /* as loopthread_leave */
 
 /* Any thread. */
 void storereader_add(struct storereader *r, struct handoff_item *item);

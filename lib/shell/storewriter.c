@@ -293,6 +293,11 @@ bool storewriter_join(struct storewriter *w, int64_t until)
     return loopthread_join(&w->thread, until);
 }
 
+void storewriter_leave(struct storewriter *w)
+{
+    loopthread_leave(&w->thread);
+}
+
 uint64_t storewriter_progress(const struct storewriter *w)
 {
     return atomic_load(&w->progress);

@@ -44,6 +44,7 @@ int storewriter_start(struct storewriter *w); /* 0, or -1 with errno */
  */
 void storewriter_stop(struct storewriter *w);
 bool storewriter_join(struct storewriter *w, int64_t until); /* as loopthread_join */
+void storewriter_leave(struct storewriter *w);               /* as loopthread_leave */
 /* How many pieces of work were done: whether it still does any. Any thread. */
 uint64_t storewriter_progress(const struct storewriter *w);
 
