@@ -23,7 +23,7 @@ time_t time(time_t *t)
     return now;
 }
 
-enum { T0 = 1700000000, HOSTS_MAX = 6, ASKS_MAX = 8, TIMEOUT_MS = 80, NEVER_MS = 3600000 };
+enum { T0 = 1700000000, HOSTS_MAX = 6, ASKS_MAX = 8, TIMEOUT_MS = 200, NEVER_MS = 3600000 };
 
 /* What the policy source answers to one question. */
 struct policy_answer {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "shell/loopthread.h"
 #include "shell/storeguard.h"
 #include "storebed.h"
 
@@ -122,6 +123,23 @@ static void on_two_threads(void)
     pthread_join(other, NULL);
 }
 
+static void touch_at_end(void *arg)
+{
+    touch_many(arg);
+}
+
+/* The store's own threads have all other signals blocked. */
+static void on_a_loops_thread(void)
+{
+    struct loopthread t;
+
+    WANT(loopthread_init(&t, touch_at_end, NULL));
+    WANT(loopthread_start(&t) == 0);
+    loopthread_stop(&t);
+    WANT(loopthread_join(&t, clock_ms() + PATIENCE_S * 1000));
+    loopthread_clear(&t);
+}
+
 static void *touch_bare(void *arg)
 {
     (void)arg;
@@ -166,6 +184,7 @@ static void who_dies(void **state)
         int want;
     } rows[] = {
         {"within the guard nobody does", on_two_threads, 0},
+        {"nor on a thread of a loop", on_a_loops_thread, 0},
         {"outside it as ever", outside, -SIGBUS},
         {"and on another thread", on_another_thread, -SIGBUS},
         {"and of a signal that somebody sends", sent, -SIGBUS},
