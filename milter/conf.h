@@ -67,7 +67,9 @@ struct conf_key {
     const char *def; /* as in the file; blanks between the values of a list */
     bool unbuilt;    /* of a part not in this version: accepted only at its default; no field */
     bool fixed;      /* cannot change at run time */
-    size_t offset;   /* of its field in struct config, or in struct conf_override */
+    bool
+        unquoted; /* what `check` says is a sentence; the value, with a secret maybe, is not told */
+    size_t offset; /* of its field in struct config, or in struct conf_override */
     int64_t min, max;
     const char *const *choices; /* NULL-terminated */
     conf_check check;           /* NULL: any text */
@@ -107,6 +109,7 @@ const char *conf_check_sentinel(const char *text, char out[CONF_VALUE_SIZE]);
 /* Printable ASCII without blanks, 128 octets at most; the second may be "". */
 const char *conf_check_word(const char *text, char out[CONF_VALUE_SIZE]);
 const char *conf_check_word_or_none(const char *text, char out[CONF_VALUE_SIZE]);
+const char *conf_check_prefix(const char *text, char out[CONF_VALUE_SIZE]);
 const char *conf_check_mx(const char *text, char out[CONF_VALUE_SIZE]);
 
 /* --- confvalue: from words to fields and back --- */

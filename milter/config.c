@@ -26,8 +26,18 @@ static void config_free(struct config *c)
         conf_value_clear(&v);
     }
     conf_overrides_free(c);
+    free(c->line);
     free(c->path);
     free(c);
+}
+
+static size_t key_count(void)
+{
+    size_t n = 0;
+
+    while (conf_keys[n].name != NULL)
+        n++;
+    return n;
 }
 
 /* All defaults, or NULL: out of memory. */
@@ -41,7 +51,8 @@ static struct config *config_new(const char *path)
         return NULL;
     atomic_init(&c->refs, 1);
     c->path = strdup(path);
-    ok = c->path != NULL;
+    c->line = calloc(key_count(), sizeof *c->line);
+    ok = c->path != NULL && c->line != NULL;
     for (const struct conf_key *k = conf_keys; ok && k->name != NULL; k++) {
         if (!has_field(k))
             continue;
@@ -211,6 +222,7 @@ static bool apply_all(struct config *c, const struct conf_file *f, struct conf_f
     for (size_t i = 0; i < f->setting_count; i++) {
         const struct conf_setting *s = &f->setting[i];
 
+        c->line[s->key - conf_keys] = s->line;
         if (strcmp(s->key->section, CONF_OVERRIDE) != 0 && !conf_setting_apply(s, c, faults))
             return false;
     }
@@ -260,6 +272,32 @@ bool config_keep_fixed(struct config *c, const struct config *old,
         conf_value_store(k, c, &copy);
     }
     return true;
+}
+
+/* The key whose name FAULT begins with, or NULL. */
+static const struct conf_key *key_of(const char *fault)
+{
+    char title[CONF_TITLE_SIZE];
+    size_t len = strcspn(fault, ":");
+
+    for (const struct conf_key *k = conf_keys; k->name != NULL; k++) {
+        conf_key_title(k, title);
+        if (strlen(title) == len && strncmp(title, fault, len) == 0)
+            return k;
+    }
+    return NULL;
+}
+
+bool config_locate(const struct config *c, const char *fault, char *out, size_t size)
+{
+    const struct conf_key *key = key_of(fault);
+    int line = key != NULL ? c->line[key - conf_keys] : 0;
+
+    if (line > 0)
+        snprintf(out, size, "%s:%d: %s", c->path, line, fault);
+    else
+        snprintf(out, size, "%s: %s", c->path, fault);
+    return key != NULL;
 }
 
 bool config_exempts_domain(const struct config *c, const char *domain)

@@ -28,6 +28,7 @@ enum config_log_level { LEVEL_ERROR, LEVEL_WARNING, LEVEL_NOTICE, LEVEL_INFO, LE
 struct config {
     atomic_uint refs;
     char *path; /* of the file, also where it does not exist */
+    int *line;  /* for config_locate */
     char *socket;
     int64_t socket_mode;
     char *socket_group;
@@ -108,6 +109,11 @@ void config_unref(struct config *c); /* frees at the last one; NULL is fine */
  */
 bool config_keep_fixed(struct config *c, const struct config *old,
                        void (*note)(void *arg, const char *key), void *arg);
+
+/* FAULT, found when C was put to use, as faults of the file are told: "file:line: key: text" where
+ * it begins with a key's name and ": "; without the line where the key is not in the file, and
+ * "file: text" otherwise. Returns whether it begins with a key's name. */
+bool config_locate(const struct config *c, const char *fault, char *out, size_t size);
 
 /* Is DOMAIN (normal form) in `exempt_domains`? ".example.com" covers "a.b.example.com", not
  * "example.com". */

@@ -106,8 +106,9 @@ const struct conf_key conf_keys[] = {
     {"store", "max_size", CONF_NUMBER, "1024", FIELD(store.max_size), .fixed = true, .min = 1,
      .max = 1 << 20},
 
-    {"redis", "url", CONF_TEXT, "", FIELD(redis.url), .fixed = true, .check = conf_check_redis_url},
-    {"redis", "sentinels", CONF_LIST, "", FIELD(redis.sentinels), .fixed = true,
+    {"redis", "url", CONF_TEXT, "", FIELD(redis.url), .fixed = true, .unquoted = true,
+     .check = conf_check_redis_url},
+    {"redis", "sentinels", CONF_LIST, "", FIELD(redis.sentinels), .fixed = true, .unquoted = true,
      .check = conf_check_sentinel},
     {"redis", "master_name", CONF_TEXT, "mymaster", FIELD(redis.master_name), .fixed = true,
      .check = conf_check_word},
@@ -118,7 +119,7 @@ const struct conf_key conf_keys[] = {
     {"redis", "hmac_key_file", CONF_TEXT, "", FIELD(redis.hmac_key_file), .fixed = true,
      .check = conf_check_path},
     {"redis", "prefix", CONF_TEXT, "sts:", FIELD(redis.prefix), .fixed = true,
-     .check = conf_check_word},
+     .check = conf_check_prefix},
     {"redis", "timeout", CONF_NUMBER, "250", FIELD(redis.timeout), .fixed = true, .min = 1,
      .max = 60000},
 

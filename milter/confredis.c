@@ -4,7 +4,6 @@
 #include "milter/conf.h"
 #include "redis/redisurl.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { WORD_MAX = 128 };
@@ -17,24 +16,15 @@ static const char *keep(const char *text, char out[CONF_VALUE_SIZE])
     return NULL;
 }
 
-/* What redisurl.h says is a sentence of its own; here it follows the quoted value. */
-static const char *as_fault(const char *why)
-{
-    static _Thread_local char text[CONF_REASON_SIZE];
-
-    snprintf(text, sizeof text, "cannot be used: %s", why);
-    return text;
-}
-
 const char *conf_check_redis_url(const char *text, char out[CONF_VALUE_SIZE])
 {
     struct redis_url url;
     const char *why = text[0] == '\0' ? NULL : redis_url_parse(text, &url);
 
     if (why == NULL && text[0] != '\0' && url.tls && !redis_url_tls_is_built())
-        why = "this build cannot speak TLS to Redis (its hiredis has none); use a tunnel such as "
-              "stunnel or WireGuard, and redis://";
-    return why != NULL ? as_fault(why) : keep(text, out);
+        why = "rediss:// is TLS, and this build cannot speak TLS to Redis (its hiredis has none); "
+              "use a tunnel such as stunnel or WireGuard, and redis://";
+    return why != NULL ? why : keep(text, out);
 }
 
 const char *conf_check_sentinel(const char *text, char out[CONF_VALUE_SIZE])
@@ -42,7 +32,7 @@ const char *conf_check_sentinel(const char *text, char out[CONF_VALUE_SIZE])
     struct redis_url url;
     const char *why = redis_sentinel_parse(text, &url);
 
-    return why != NULL ? as_fault(why) : keep(text, out);
+    return why != NULL ? why : keep(text, out);
 }
 
 const char *conf_check_word_or_none(const char *text, char out[CONF_VALUE_SIZE])
@@ -58,4 +48,15 @@ const char *conf_check_word_or_none(const char *text, char out[CONF_VALUE_SIZE])
 const char *conf_check_word(const char *text, char out[CONF_VALUE_SIZE])
 {
     return text[0] == '\0' ? "is empty" : conf_check_word_or_none(text, out);
+}
+
+/* Redis Cluster, and the patterns of ACLs and of SCAN, read more into braces and stars than there
+ * is. */
+const char *conf_check_prefix(const char *text, char out[CONF_VALUE_SIZE])
+{
+    const char *why = conf_check_word(text, out);
+
+    if (why == NULL && strpbrk(text, "{}[]*?\\") != NULL)
+        why = "has a character that means something else to Redis: { } [ ] * ? or \\";
+    return why;
 }

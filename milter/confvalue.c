@@ -150,7 +150,9 @@ static bool checked(const struct conf_key *key, const char *word, char out[CONF_
         why = key->check(word, out);
     else if (why == NULL)
         strcpy(out, word);
-    if (why != NULL)
+    if (why != NULL && key->unquoted)
+        snprintf(err, size, "%s", why);
+    else if (why != NULL)
         snprintf(err, size, "\"%.200s\" %s", word, why);
     return why == NULL;
 }

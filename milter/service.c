@@ -167,6 +167,8 @@ static int start(struct service *s, char *err, size_t size)
         return EX_CONFIG;
     if (s->who.makeshift)
         log_line(LOG_WARNING, "%s", setup_makeshift_text);
+    if (shared_is_idle(s->config))
+        log_line(LOG_WARNING, "%s", shared_idle_text);
     privilege_raise_files();
     status = bind_socket(s, err, size);
     if (status != EX_OK)
@@ -255,11 +257,15 @@ static void complain(void *arg, const char *line)
     fprintf(stderr, "%s\n", line);
 }
 
+/* What the configuration is to blame for is told like what is wrong with its file. */
 static void tell_failure(const struct service *s, const char *err)
 {
-    fprintf(stderr, "sts-milter: %s\n", err);
+    char located[2 * SETUP_REASON_SIZE];
+    bool blamed = config_locate(s->config, err, located, sizeof located);
+
+    fprintf(stderr, "%s%s\n", blamed ? "" : "sts-milter: ", blamed ? located : err);
     if (s->config->log.target == LOG_TO_SYSLOG)
-        log_line(LOG_ERR, "%s", err);
+        log_line(LOG_ERR, "%s", blamed ? located : err);
 }
 
 /* PATH from the root on: the daemon leaves its folder. NULL: out of memory. */

@@ -21,9 +21,19 @@ static void warn(const struct config *c, const struct identity *who)
 
     if (who->makeshift)
         fprintf(stderr, "%s: %s\n", c->path, setup_makeshift_text);
+    if (shared_is_idle(c))
+        fprintf(stderr, "%s: %s\n", c->path, shared_idle_text);
     if (!privilege_can_keep(c->state_dir, why, sizeof why))
         fprintf(stderr, "%s: state_dir: %s: no policy would be kept across a restart\n", c->path,
                 why);
+}
+
+static void tell(const struct config *c, const char *err)
+{
+    char located[2 * SETUP_REASON_SIZE];
+
+    config_locate(c, err, located, sizeof located);
+    complain(NULL, located);
 }
 
 int service_check(const struct service_options *o)
@@ -48,7 +58,7 @@ int service_check(const struct service_options *o)
     if (engine != NULL)
         printf("%s: ok\n", c->path);
     else
-        fprintf(stderr, "%s: %s\n", c->path, err);
+        tell(c, err);
     ok = engine != NULL;
     engine_free(engine);
     shared_clear(&shared);

@@ -1,5 +1,6 @@
 #include "milter/shared.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,18 +13,19 @@ enum { WHY_SIZE = 256, OTHERS = 007 };
 /* --- the password --- */
 
 /* The first line of the LEN octets at TEXT. NULL, or what is wrong with it. */
-static const char *take_line(char *text, size_t len, char password[SHARED_PASSWORD_SIZE])
+static const char *take_line(const char *text, size_t len, char password[SHARED_PASSWORD_SIZE])
 {
-    size_t line = strcspn(text, "\r\n");
+    const char *end = memchr(text, '\n', len);
+    size_t line = end != NULL ? (size_t)(end - text) : len;
 
-    if (memchr(text, '\0', len) != NULL)
-        return "has an octet of zero";
+    if (line > 0 && text[line - 1] == '\r')
+        line--;
     if (line == 0)
         return "its first line is empty: there is no password";
     if (line >= SHARED_PASSWORD_SIZE)
         return "its first line is longer than 1024 octets";
     for (size_t i = 0; i < line; i++)
-        if ((unsigned char)text[i] < ' ')
+        if (iscntrl((unsigned char)text[i]))
             return "the password has a control character";
     memcpy(password, text, line);
     password[line] = '\0';
@@ -45,16 +47,15 @@ static const char *check_file(int fd)
 
 static const char *read_open_file(int fd, char password[SHARED_PASSWORD_SIZE])
 {
-    char text[SHARED_PASSWORD_SIZE + 2];
+    char text[SHARED_PASSWORD_SIZE + 2]; /* the longest password, CR and LF */
     const char *why = check_file(fd);
     ssize_t len;
 
     if (why != NULL)
         return why;
-    len = read(fd, text, sizeof text - 1);
+    len = read(fd, text, sizeof text);
     if (len < 0)
         return strerror(errno);
-    text[len] = '\0';
     why = take_line(text, (size_t)len, password);
     explicit_bzero(text, sizeof text);
     return why;
@@ -106,6 +107,16 @@ bool shared_read(struct shared *s, const struct config *c, char *err, size_t siz
         .timeout_ms = c->redis.timeout,
     };
     return true;
+}
+
+const char shared_idle_text[] =
+    "redis.url is \"\": there is no cluster, and the other keys of the block redis have no effect";
+
+bool shared_is_idle(const struct config *c)
+{
+    return c->redis.url[0] == '\0' &&
+           (c->redis.sentinels[0] != NULL || c->redis.username[0] != '\0' ||
+            c->redis.password_file[0] != '\0' || c->redis.hmac_key_file[0] != '\0');
 }
 
 void shared_clear(struct shared *s)

@@ -23,6 +23,10 @@ struct shared {
 bool shared_read(struct shared *s, const struct config *c, char *err, size_t size);
 void shared_clear(struct shared *s); /* wipes the secrets */
 
+/* Are there keys of the block redis that wait for redis.url, which is ""? To be told. */
+bool shared_is_idle(const struct config *c);
+extern const char shared_idle_text[];
+
 /* For engine_config; S outlives the engine. Its make is NULL where there is no cluster. LOG as in
  * struct engine_config. */
 struct tier_maker shared_maker(struct shared *s,

@@ -125,10 +125,9 @@ static const struct key_case key_cases[] = {
     {"probe", "per_address", "4", "0", "probe.per_address: 0 is out of range (1 to 100)"},
     {"store", "max_size", "1024", "0", "store.max_size: 0 is out of range (1 to 1048576)"},
     {"redis", "url", "\"\"", "\"http://127.0.0.1\"",
-     "redis.url: \"http://127.0.0.1\" cannot be used: it is none of redis://HOST:PORT/DB, "
-     "rediss://HOST:PORT/DB, unix:/PATH"},
+     "redis.url: it is none of redis://HOST:PORT/DB, rediss://HOST:PORT/DB, unix:/PATH"},
     {"redis", "sentinels", "{}", "{\"127.0.0.1:x\"}",
-     "redis.sentinels: \"127.0.0.1:x\" cannot be used: the port is no number from 1 to 65535"},
+     "redis.sentinels: the port is no number from 1 to 65535"},
     {"redis", "master_name", "\"mymaster\"", "\"\"", "redis.master_name: \"\" is empty"},
     {"redis", "username", "\"\"", "\"a b\"",
      "redis.username: \"a b\" has a character that is not printable ASCII, or a blank"},
@@ -233,7 +232,10 @@ static void test_values(void **state)
                   "dns { servers = {127.0.0.1@53, \"2001:db8::1\"} timeout = 0.5\n"
                   "  unbound_options = {\"local-zone: test. transparent\"} }\n"
                   "log { target = stderr facility = local3 level = debug }\n"
-                  "control = 'UNIX:/run/c.sock' store { max_size = 7 }");
+                  "control = 'UNIX:/run/c.sock' store { max_size = 7 }\n"
+                  "redis { url = 'unix:/run/redis.sock?db=3' sentinels = {'[::1]:5', s1.test}\n"
+                  "  master_name = m username = u password_file = /p hmac_key_file = /k\n"
+                  "  prefix = 'a:b:' timeout = 60000 }");
 
     (void)state;
     assert_string_equal(c->socket, "unix:/run/s.sock");
@@ -258,6 +260,16 @@ static void test_values(void **state)
     assert_string_equal(c->dns.unbound_options[0], "local-zone: test. transparent");
     assert_string_equal(c->control, "UNIX:/run/c.sock");
     assert_int_equal(c->store.max_size, 7);
+    assert_string_equal(c->redis.url, "unix:/run/redis.sock?db=3");
+    assert_string_equal(c->redis.sentinels[0], "[::1]:5");
+    assert_string_equal(c->redis.sentinels[1], "s1.test");
+    assert_null(c->redis.sentinels[2]);
+    assert_string_equal(c->redis.master_name, "m");
+    assert_string_equal(c->redis.username, "u");
+    assert_string_equal(c->redis.password_file, "/p");
+    assert_string_equal(c->redis.hmac_key_file, "/k");
+    assert_string_equal(c->redis.prefix, "a:b:");
+    assert_int_equal(c->redis.timeout, 60000);
     assert_int_equal(c->log.target, LOG_TO_STDERR);
     assert_string_equal(c->log.facility, "local3");
     assert_int_equal(c->log.level, LEVEL_DEBUG);
@@ -451,6 +463,24 @@ static const struct fault_case form_cases[] = {
     {"a domain of dots", "exempt_domains = {'.', '..a'}",
      ":1: exempt_domains: \".\" is no domain name\n"
      ":1: exempt_domains: \"..a\" is no domain name\n"},
+    {"Redis by TLS", "redis { url = 'rediss://a.test' }",
+     ":1: redis.url: rediss:// is TLS, and this build cannot speak TLS to Redis (its hiredis has "
+     "none); use a tunnel such as stunnel or WireGuard, and redis://\n"},
+    {"a password in the URL is not told again", "redis {\n url = 'redis://u:geheim@a.test/0' }",
+     ":2: redis.url: user and password do not belong there: see redis.username and "
+     "redis.password_file\n"},
+    {"two Sentinels, one good", "redis { sentinels = {a.test,\n 'b.test:0'} }",
+     ":2: redis.sentinels: the port is no number from 1 to 65535\n"},
+    {"braces are Redis Cluster's", "redis { prefix = '{sts}:' }",
+     ":1: redis.prefix: \"{sts}:\" has a character that means something else to Redis: { } [ ] * "
+     "? or \\\n"},
+    {"a prefix with a blank", "redis { prefix = 'a b' }",
+     ":1: redis.prefix: \"a b\" has a character that is not printable ASCII, or a blank\n"},
+    {"a command's least time", "redis { timeout = 0 }",
+     ":1: redis.timeout: 0 is out of range (1 to 60000)\n"},
+    {"a command's most time", "redis { timeout = 60001 }",
+     ":1: redis.timeout: 60001 is out of range (1 to 60000)\n"},
+    {"the rest of the block without url", "redis { username = a sentinels = {b} }", ""},
     /* what belongs together */
     {"dns.timeout below lookup.timeout", "dns { timeout = 4.499 }", ""},
     {"not equal to it", "dns { timeout = 4.5 }",
@@ -595,6 +625,41 @@ static void test_many_faults(void **state)
     config_errors_clear(&e);
 }
 
+/* --- what is found later --- */
+
+struct locate_case {
+    const char *fault, *want; /* behind the path */
+    bool want_blamed;
+};
+
+static const struct locate_case locate_cases[] = {
+    {"redis.password_file: /x: gone", ":3: redis.password_file: /x: gone", true},
+    {"ca_file: bad", ":1: ca_file: bad", true},
+    {"user: no such user", ": user: no such user", true}, /* a default */
+    {"redis: no key", ": redis: no key", false},
+    {"redis.password: no key", ": redis.password: no key", false},
+    {"cannot start a thread", ": cannot start a thread", false},
+    {"", ": ", false},
+};
+
+static void test_locate(void **state)
+{
+    struct config *c = load_good("ca_file = /y\nredis { url = 'redis://a.test'\n"
+                                 "password_file = '/x' }");
+    char got[256];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(locate_cases); i++) {
+        const struct locate_case *l = &locate_cases[i];
+
+        if (config_locate(c, l->fault, got, sizeof got) != l->want_blamed)
+            fail_msg("%s: blamed or not", l->fault);
+        assert_memory_equal(got, path, strlen(path));
+        assert_string_equal(got + strlen(path), l->want);
+    }
+    config_unref(c);
+}
+
 /* --- reload --- */
 
 static void note(void *arg, const char *key)
@@ -694,6 +759,7 @@ int main(void)
         cmocka_unit_test(test_nul),
         cmocka_unit_test(test_cut_anywhere),
         cmocka_unit_test(test_many_faults),
+        cmocka_unit_test(test_locate),
         cmocka_unit_test(test_keep_fixed),
         cmocka_unit_test(test_fixed_keys),
         cmocka_unit_test(test_engine_setup),
