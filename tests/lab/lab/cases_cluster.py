@@ -1,10 +1,11 @@
 """What a cluster is for, and what becomes of mail when its Redis is in trouble."""
 
 import json
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from . import catalogue, cluster, place, stsctl, wait
+from . import catalogue, cluster, place, process, stsctl, wait
 from .case import case, same
 from .cluster import Cluster, ask, comes, connected, deferred, one_line, stats, told
 from .stsctl import entry
@@ -205,6 +206,53 @@ def hung(lab):
         for node in c.nodes:
             comes(node, BACK)
             one_line(node, GONE)
+    redis.kill()
+
+
+@case("Redis answers too late: as if it were not there, and nobody waits for it again and again")
+def slow(lab):
+    redis = cluster.server("redis-slow").start()
+    port = next(cluster.PORT)
+    relay = process.python("slow-relay", "slow_relay", port, redis.port, 0.4)
+    relay.wait_until_it_says("ready")
+    with Cluster("slow", redis, nodes=1, connects=False, url=f"redis://127.0.0.1:{port}/0") as c:
+        node, = c.nodes
+        for _ in range(5):
+            deferred(node, "slow.test")
+            told(node, "slow-good.test")
+        one_line(node, GONE)
+        same(stats(node)["up"], False, "it is up")
+        same(stats(node)["outages"], 0, "outages of what was never used")
+    relay.stop()
+    redis.kill()
+
+
+ELSEWHERE = "192.0.2.10"
+
+
+def address(what):
+    subprocess.run(["ip", "address", what, ELSEWHERE + "/32", "dev", "lo"], check=True)
+
+
+@case("the network to Redis is cut: no packet comes back; mail goes on, and so does the cluster afterwards")
+def cut(lab):
+    address("add")
+    redis = cluster.server("redis-cut", f"bind 127.0.0.1 {ELSEWHERE}", "protected-mode no").start()
+    with Cluster("cut", redis, nodes=2, url=f"redis://{ELSEWHERE}:{redis.port}/0") as c:
+        deferred(c.nodes[0], "cut.test")
+        known_to(c.nodes[1], "cut.test")
+        one_line(c.nodes[0], "is not on this host, and values are not authenticated")
+        address("del")
+        for node in c.nodes:
+            deferred(node, "cut.test")
+            told(node, "cut-good.test")
+        for node in c.nodes:
+            comes(node, GONE)
+        address("add")
+        for node in c.nodes:
+            comes(node, BACK)
+            one_line(node, GONE)
+            same(stats(node)["outages"], 1, "outages")
     redis.kill()
 
 
