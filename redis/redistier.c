@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { NODE_OCTETS = 8, WHY_SIZE = 160, READ_ONLY_MS = 300000 };
+enum { NODE_OCTETS = 8, WHY_SIZE = 160, READ_ONLY_MS = 300000, CATCH_UP_MS = 600000 };
 
 struct redis_place redis_tier_place(const struct redis_tier *t, enum fact_kind kind,
                                     const char *name, char key[REDIS_NAME_SIZE])
@@ -25,6 +25,25 @@ struct redis_place redis_tier_place(const struct redis_tier *t, enum fact_kind k
 }
 
 /* ---- what the server's answers mean ---- */
+
+static void give_all(struct redis_tier *t)
+{
+    t->missed = t->refused = false;
+    t->events.emptied(t->events.arg);
+}
+
+/* The server takes values: what it refused before is told again. One that is full takes a value
+ * whenever another is over, and is not to be given all of them each time. */
+static void catch_up(void *arg)
+{
+    struct redis_tier *t = arg;
+
+    redis_tier_send_tombstones(t);
+    if (!t->refused || (t->caught_up != 0 && clock_ms() - t->caught_up < CATCH_UP_MS))
+        return;
+    t->caught_up = clock_ms();
+    give_all(t);
+}
 
 /*
  * A server that has become a replica is left: there is another master by now, and the Sentinels, or
@@ -50,6 +69,8 @@ void redis_tier_hear(struct redis_tier *t, const redisReply *reply, bool wrote)
     if (wrote) {
         t->wrote = true;
         redis_watch_wrote(&t->watch);
+        if (t->refused)
+            loop_defer(t->loop, &t->catch_up);
     } else if (is_to_be_left(t, trouble)) {
         redis_link_distrust(t->link, why);
     } else if (trouble != REDIS_NO_TROUBLE && trouble != REDIS_NO_ANSWER) {
@@ -93,8 +114,7 @@ static void on_up(void *arg)
     redis_link_call(t->link, 2, argv, len, on_info, t);
     redis_tier_send_tombstones(t);
     if (t->missed)
-        t->events.emptied(t->events.arg);
-    t->missed = false;
+        give_all(t);
 }
 
 static void on_emptied(void *arg)
@@ -233,7 +253,7 @@ static bool open_parts(struct redis_tier *t, const struct redis_config *config,
     return t->claims != NULL;
 }
 
-static struct redis_tier *tier_new(const struct redis_config *config,
+static struct redis_tier *tier_new(const struct redis_config *config, struct loop *loop,
                                    const struct tier_events *events)
 {
     struct redis_tier *t = calloc(1, sizeof *t);
@@ -251,6 +271,8 @@ static struct redis_tier *tier_new(const struct redis_config *config,
                             .forget = redis_tier_forget,
                             .stats = stats};
     t->events = *events;
+    t->loop = loop;
+    task_init(&t->catch_up, catch_up, t);
     t->keys = config->keys;
     t->has_sentinels = config->sentinels != NULL && config->sentinels[0] != NULL;
     t->left_at = clock_ms();
@@ -267,6 +289,7 @@ static void tier_free(struct tier *tier)
 {
     struct redis_tier *t = tier->ctx;
 
+    task_cancel(&t->catch_up);
     redis_tier_cancel_all(t);
     redis_tier_drop_tombstones(t);
     redis_claims_free(t->claims);
@@ -283,7 +306,7 @@ static struct tier *make(void *arg, struct loop *loop, const struct tier_events 
     struct redis_url url;
     bool local = false;
     const char *fault = config_fault(config, &url, &local);
-    struct redis_tier *t = fault == NULL ? tier_new(config, events) : NULL;
+    struct redis_tier *t = fault == NULL ? tier_new(config, loop, events) : NULL;
 
     if (t != NULL && open_parts(t, config, &url, loop)) {
         if (config->keys == NULL && !local)

@@ -20,6 +20,7 @@
 struct redis_tier {
     struct tier tier;
     struct tier_events events;
+    struct loop *loop;
     const struct redis_keys *keys;
     char node[REDIS_NODE_SIZE]; /* of this process, at random */
     char prefix[REDIS_PREFIX_MAX + 1];
@@ -35,7 +36,10 @@ struct redis_tier {
     struct recency operations;
     struct recency tombstones; /* which the server has not answered yet */
     size_t tombstone_count;
-    bool missed; /* the server has not heard of something: it is given all when it is back */
+    bool missed;       /* the server has not heard of something: it is given all when it is back */
+    bool refused;      /* it did not take something: it is given all when it takes values again */
+    int64_t caught_up; /* clock_ms of the last time; 0 = never */
+    struct task catch_up;
     uint64_t hits, misses, kept, given_back;
 };
 
@@ -58,7 +62,7 @@ void redis_tier_cancel_all(struct redis_tier *t);
 void redis_tier_put(void *ctx, const struct fact *fact);
 void redis_tier_give_back(void *ctx, const struct fact *fact);
 void redis_tier_forget(void *ctx, const char *domain, int64_t at);
-/* The link is up: send what the server has not heard. */
+/* Send those that the server has not taken. */
 void redis_tier_send_tombstones(struct redis_tier *t);
 void redis_tier_drop_tombstones(struct redis_tier *t);
 

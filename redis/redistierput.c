@@ -8,11 +8,11 @@
 
 enum { TOMBSTONES_MAX = 1000 };
 
-/* The operator's word; told when the server is back where it is away. */
+/* The operator's word; told when the server is back, or takes values again. */
 struct tombstone {
     struct recency link;
     struct redis_tier *tier;
-    struct redis_script_call *call; /* NULL: to be sent when the link is up */
+    struct redis_script_call *call; /* NULL: to be sent then */
     int64_t at;
     char domain[DOMAIN_SIZE];
 };
@@ -31,6 +31,7 @@ static bool hear_put(struct redis_tier *t, const redisReply *reply)
     bool kept = says(reply, "kept");
 
     t->missed = t->missed || reply == NULL;
+    t->refused = t->refused || (reply != NULL && reply->type == REDIS_REPLY_ERROR);
     redis_tier_hear(t, reply, kept);
     if (says(reply, "future"))
         redis_watch_ahead(&t->watch);

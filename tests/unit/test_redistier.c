@@ -555,6 +555,39 @@ static void a_full_server_is_read(void **state)
     nodes_clear(&b);
 }
 
+static bool has_emptied(void *arg)
+{
+    return ((struct node *)arg)->emptied > 0;
+}
+
+/* What it refused is told again when it takes values: facts by way of the engine, which has them
+ * all, and that not at each turn of a server that takes one now and then. */
+static void what_was_refused_is_made_up_for(void **state)
+{
+    struct node *a, *c;
+
+    (void)state;
+    nodes_init(&b, NULL, 2);
+    a = &b.node[0];
+    c = &b.node[1];
+    assert_true(run_until(b.loop, has_emptied, a)); /* it was new */
+    for (int i = 0; i < 2; i++) {
+        a->emptied = c->changes = 0;
+        redis_server_text(b.server, "CONFIG SET min-replicas-to-write 1");
+        node_put(&b, a, policy_of_age("ex.test", "1", 60));
+        a->tier->forget(a->tier->ctx, i == 0 ? "ey.test" : "ez.test", clock_unix());
+        fact_unref(node_get(&b, a, FACT_POLICY, "nobody.test"));
+        assert_true(strncmp(node_stats(a).trouble, "NOREPLICAS ", 11) == 0);
+        assert_int_equal(a->emptied, 0);
+        redis_server_text(b.server, "CONFIG SET min-replicas-to-write 0");
+        node_put(&b, a, policy_of_age("new.test", "1", 60 - i));
+        fact_unref(node_get(&b, a, FACT_POLICY, "nobody.test"));
+        assert_int_equal(a->emptied, i == 0 ? 1 : 0);
+        assert_string_equal(node_reads(&b, c, i == 0 ? "ey.test" : "ez.test"), "+");
+    }
+    nodes_clear(&b);
+}
+
 static bool was_away(void *arg)
 {
     return node_stats(arg).outages > 0;
@@ -583,6 +616,8 @@ static void a_replica_is_not_the_one(void **state)
     nodes_init(&b, NULL, 1);
     a = &b.node[0];
     node_put(&b, a, policy_of_age("ex.test", "1", 60));
+    assert_true(run_until(b.loop, has_emptied, a)); /* it was new */
+    a->emptied = 0;
     redis_server_text(b.server, "REPLICAOF 127.0.0.1 1");
     struct fact *f = policy_of_age("ey.test", "1", 60);
     a->tier->put(a->tier->ctx, f);
@@ -590,8 +625,10 @@ static void a_replica_is_not_the_one(void **state)
     assert_true(run_until(b.loop, was_away, a)); /* left */
     assert_true(run_until(b.loop, node_is_up, a));
     assert_string_equal(node_reads(&b, a, "ex.test"), "1"); /* there is no other: it is read */
+    a->emptied = 0;
     redis_server_text(b.server, "REPLICAOF NO ONE");
     assert_true(run_until(b.loop, can_write, a));
+    assert_true(run_until(b.loop, has_emptied, a)); /* it is given what it did not take */
     assert_false(node_stats(a).refuses);
     assert_true(node_is_up(a));
     nodes_clear(&b);
@@ -728,6 +765,7 @@ int main(void)
         cmocka_unit_test(calls_can_be_cancelled),
         cmocka_unit_test(a_dead_server_is_an_empty_one),
         cmocka_unit_test(a_full_server_is_read),
+        cmocka_unit_test(what_was_refused_is_made_up_for),
         cmocka_unit_test(a_replica_is_not_the_one),
         cmocka_unit_test(scripts_are_sent_again),
         cmocka_unit_test(minimal_rights_suffice),
