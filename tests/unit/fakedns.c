@@ -23,8 +23,8 @@ enum {
     TYPE_AAAA = 28,
     TYPE_OPT = 41
 };
-enum { HEADER_SIZE = 12, PACKET_SIZE = 16384, NAME_SIZE = 256, LOG_MAX = 65536, LATER_MAX = 64 };
-enum { NEGATIVE_TTL = 300, TCP_WAIT_MS = 1000 };
+enum { HEADER_SIZE = 12, QUESTION_SIZE = 4096, NAME_SIZE = 256, LOG_MAX = 65536, LATER_MAX = 64 };
+enum { NEGATIVE_TTL = 300, CRAFTED_TTL = 60, TCP_WAIT_MS = 1000, UDP_MAX = 1232 };
 
 struct question {
     char name[NAME_SIZE];
@@ -54,11 +54,6 @@ struct fakedns {
     size_t later_count;
 };
 
-struct packet {
-    uint8_t data[PACKET_SIZE];
-    size_t len;
-};
-
 #define MUST(condition)                                                                            \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
@@ -77,45 +72,45 @@ static int64_t now_ms(void)
 
 /* ---- writing ---- */
 
-static void put(struct packet *p, const void *data, size_t len)
+void fakedns_put(struct fakedns_packet *p, const void *data, size_t len)
 {
     MUST(len <= sizeof p->data - p->len);
     memcpy(p->data + p->len, data, len);
     p->len += len;
 }
 
-static void put8(struct packet *p, unsigned v)
+static void put8(struct fakedns_packet *p, unsigned v)
 {
     uint8_t octet = (uint8_t)v;
 
-    put(p, &octet, 1);
+    fakedns_put(p, &octet, 1);
 }
 
-static void put16(struct packet *p, unsigned v)
+static void put16(struct fakedns_packet *p, unsigned v)
 {
     put8(p, v >> 8);
     put8(p, v & 0xff);
 }
 
-static void put32(struct packet *p, uint32_t v)
+static void put32(struct fakedns_packet *p, uint32_t v)
 {
     put16(p, v >> 16);
     put16(p, v & 0xffff);
 }
 
-static void put_name(struct packet *p, const char *name)
+void fakedns_put_name(struct fakedns_packet *p, const char *name)
 {
     while (*name && strcmp(name, ".") != 0) {
         size_t len = strcspn(name, ".");
 
         put8(p, (unsigned)len);
-        put(p, name, len);
+        fakedns_put(p, name, len);
         name += len + (name[len] == '.');
     }
     put8(p, 0);
 }
 
-static void bump(struct packet *p, size_t offset)
+static void bump(struct fakedns_packet *p, size_t offset)
 {
     unsigned count = (unsigned)(p->data[offset] << 8 | p->data[offset + 1]) + 1;
 
@@ -123,7 +118,7 @@ static void bump(struct packet *p, size_t offset)
     p->data[offset + 1] = (uint8_t)count;
 }
 
-static void put_txt(struct packet *p, const char *text)
+static void put_txt(struct fakedns_packet *p, const char *text)
 {
     size_t len = strlen(text);
 
@@ -131,40 +126,40 @@ static void put_txt(struct packet *p, const char *text)
         size_t part = len > 255 ? 255 : len;
 
         put8(p, (unsigned)part);
-        put(p, text, part);
+        fakedns_put(p, text, part);
         text += part;
         len -= part;
     } while (len > 0);
 }
 
-static void put_mx(struct packet *p, const char *text)
+static void put_mx(struct fakedns_packet *p, const char *text)
 {
     put16(p, (unsigned)strtoul(text, NULL, 10));
-    put_name(p, strchr(text, ' ') + 1);
+    fakedns_put_name(p, strchr(text, ' ') + 1);
 }
 
-static void put_rdata(struct packet *p, uint16_t type, const char *text)
+static void put_rdata(struct fakedns_packet *p, uint16_t type, const char *text)
 {
     uint8_t octets[16];
 
     if (type == TYPE_A || type == TYPE_AAAA) {
         MUST(inet_pton(type == TYPE_A ? AF_INET : AF_INET6, text, octets) == 1);
-        put(p, octets, type == TYPE_A ? 4 : 16);
+        fakedns_put(p, octets, type == TYPE_A ? 4 : 16);
     } else if (type == TYPE_MX) {
         put_mx(p, text);
     } else if (type == TYPE_TXT) {
         put_txt(p, text);
     } else {
-        put_name(p, text);
+        fakedns_put_name(p, text);
     }
 }
 
-static void put_record(struct packet *p, const char *owner, uint16_t type, uint32_t ttl,
+static void put_record(struct fakedns_packet *p, const char *owner, uint16_t type, uint32_t ttl,
                        const char *text)
 {
     size_t at;
 
-    put_name(p, owner);
+    fakedns_put_name(p, owner);
     put16(p, type);
     put16(p, 1);
     put32(p, ttl);
@@ -175,18 +170,36 @@ static void put_record(struct packet *p, const char *owner, uint16_t type, uint3
     p->data[at + 1] = (uint8_t)(p->len - at - 2);
 }
 
-static void put_soa(struct packet *p)
+void fakedns_put_text(struct fakedns_packet *p, const char *owner, uint16_t type, const char *text)
+{
+    put_record(p, owner, type, CRAFTED_TTL, text);
+    bump(p, 6);
+}
+
+void fakedns_put_record(struct fakedns_packet *p, uint16_t type, uint16_t class, const void *rdata,
+                        size_t len)
+{
+    put16(p, 0xc000 | HEADER_SIZE);
+    put16(p, type);
+    put16(p, class);
+    put32(p, CRAFTED_TTL);
+    put16(p, (unsigned)len);
+    fakedns_put(p, rdata, len);
+    bump(p, 6);
+}
+
+static void put_soa(struct fakedns_packet *p)
 {
     size_t at;
 
-    put_name(p, "test");
+    fakedns_put_name(p, "test");
     put16(p, TYPE_SOA);
     put16(p, 1);
     put32(p, NEGATIVE_TTL);
     at = p->len;
     put16(p, 0);
-    put_name(p, "ns.test");
-    put_name(p, "root.test");
+    fakedns_put_name(p, "ns.test");
+    fakedns_put_name(p, "root.test");
     for (int i = 0; i < 5; i++)
         put32(p, NEGATIVE_TTL);
     p->data[at + 1] = (uint8_t)(p->len - at - 2);
@@ -224,7 +237,7 @@ static bool name_known(const struct fakedns *f, const char *name)
     return false;
 }
 
-static void put_records(struct packet *p, const struct fakedns_row *row, const char *owner,
+static void put_records(struct fakedns_packet *p, const struct fakedns_row *row, const char *owner,
                         uint16_t type)
 {
     if (row->type != type && row->type != 0)
@@ -235,8 +248,8 @@ static void put_records(struct packet *p, const struct fakedns_row *row, const c
     }
 }
 
-static void put_answer(struct packet *p, const struct fakedns *f, const struct fakedns_row *row,
-                       const char *name, uint16_t type)
+static void put_answer(struct fakedns_packet *p, const struct fakedns *f,
+                       const struct fakedns_row *row, const char *name, uint16_t type)
 {
     for (int links = 0; row && row->cname && links < 8; links++) {
         put_record(p, name, TYPE_CNAME, row->ttl, row->cname);
@@ -250,7 +263,7 @@ static void put_answer(struct packet *p, const struct fakedns *f, const struct f
         put_soa(p);
 }
 
-static void put_referral(struct packet *p, const struct fakedns_row *row)
+static void put_referral(struct fakedns_packet *p, const struct fakedns_row *row)
 {
     char ns[NAME_SIZE], address[64];
     const char *zone = row->name + (row->name[0] == '*' ? 2 : 0);
@@ -262,7 +275,7 @@ static void put_referral(struct packet *p, const struct fakedns_row *row)
     bump(p, 10);
 }
 
-static void put_opt(struct packet *p)
+static void put_opt(struct fakedns_packet *p)
 {
     put8(p, 0);
     put16(p, TYPE_OPT);
@@ -272,33 +285,33 @@ static void put_opt(struct packet *p)
     bump(p, 10);
 }
 
-static void set_rcode(struct packet *p, unsigned rcode)
+static void set_rcode(struct fakedns_packet *p, unsigned rcode)
 {
     p->data[3] = (uint8_t)((p->data[3] & 0xf0) | rcode);
 }
 
 /* The header and question of the answer to IN. */
-static void begin(struct packet *p, const uint8_t *in, const struct question *q, bool wrong)
+static void begin(struct fakedns_packet *p, const uint8_t *in, const struct question *q, bool wrong)
 {
     static const uint8_t counts[8] = {0, 1};
 
     p->len = 0;
-    put(p, in, 2);
+    fakedns_put(p, in, 2);
     put8(p, 0x84 | (in[2] & 1)); /* QR, AA, RD as asked */
     put8(p, 0x80);               /* RA */
-    put(p, counts, sizeof counts);
+    fakedns_put(p, counts, sizeof counts);
     if (wrong) {
-        put_name(p, "wrong.example");
+        fakedns_put_name(p, "wrong.example");
         put16(p, q->type);
         put16(p, 1);
     } else {
-        put(p, in + HEADER_SIZE, q->end - HEADER_SIZE);
+        fakedns_put(p, in + HEADER_SIZE, q->end - HEADER_SIZE);
     }
 }
 
 /* False: say nothing. */
-static bool build(struct fakedns *f, struct packet *p, const uint8_t *in, const struct question *q,
-                  bool udp)
+static bool build(struct fakedns *f, struct fakedns_packet *p, const uint8_t *in,
+                  const struct question *q, bool udp)
 {
     const struct fakedns_row *row = row_find(f, q->name, q->type);
     enum fakedns_act act = row ? row->act : name_known(f, q->name) ? FAKE_ANSWER : FAKE_NXDOMAIN;
@@ -306,6 +319,11 @@ static bool build(struct fakedns *f, struct packet *p, const uint8_t *in, const 
     if (act == FAKE_NEVER)
         return false;
     begin(p, in, q, act == FAKE_WRONG_QUESTION);
+    p->name = q->name;
+    p->type = q->type;
+    p->udp = udp;
+    if (act == FAKE_CRAFT)
+        return row->craft(p);
     if (act == FAKE_NXDOMAIN) {
         set_rcode(p, 3);
         put_soa(p);
@@ -321,6 +339,16 @@ static bool build(struct fakedns *f, struct packet *p, const uint8_t *in, const 
     }
     put_opt(p);
     return true;
+}
+
+/* What does not fit into a datagram: the question again, and TC. */
+static void truncate_for_udp(struct fakedns_packet *p, const struct question *q)
+{
+    if (p->len <= UDP_MAX)
+        return;
+    p->len = q->end;
+    p->data[2] |= 0x02;
+    memset(p->data + 6, 0, 6);
 }
 
 /* ---- the server ---- */
@@ -364,9 +392,9 @@ static unsigned delay_of(const struct fakedns *f, const struct question *q)
 
 static void serve_udp(struct fakedns *f)
 {
-    uint8_t in[PACKET_SIZE];
+    uint8_t in[QUESTION_SIZE];
     struct later l = {.peer_len = sizeof l.peer};
-    struct packet p;
+    struct fakedns_packet p;
     struct question q;
     ssize_t len = recvfrom(f->udp, in, sizeof in, 0, (struct sockaddr *)&l.peer, &l.peer_len);
 
@@ -375,6 +403,7 @@ static void serve_udp(struct fakedns *f)
     note(f, &q);
     if (!build(f, &p, in, &q, true))
         return;
+    truncate_for_udp(&p, &q);
     if (delay_of(f, &q) == 0 || f->later_count == LATER_MAX) {
         sendto(f->udp, p.data, p.len, 0, (struct sockaddr *)&l.peer, l.peer_len);
         return;
@@ -422,9 +451,9 @@ static bool read_all(int fd, uint8_t *data, size_t len)
 
 static void serve_tcp(struct fakedns *f)
 {
-    uint8_t in[PACKET_SIZE], size[2];
+    uint8_t in[QUESTION_SIZE], size[2];
     struct timeval limit = {.tv_sec = TCP_WAIT_MS / 1000};
-    struct packet p;
+    struct fakedns_packet p;
     struct question q;
     size_t len;
     int fd = accept(f->tcp, NULL, NULL);
@@ -549,6 +578,24 @@ unsigned fakedns_asked(struct fakedns *f, const char *name, uint16_t type)
     for (size_t i = 0; i < f->log_count; i++)
         if (!name || (strcmp(f->log[i].name, name) == 0 && (type == 0 || f->log[i].type == type)))
             count++;
+    pthread_mutex_unlock(&f->mutex);
+    return count;
+}
+
+unsigned fakedns_asked_below(struct fakedns *f, const char *domain)
+{
+    size_t tail = strlen(domain);
+    unsigned count = 0;
+
+    pthread_mutex_lock(&f->mutex);
+    for (size_t i = 0; i < f->log_count; i++) {
+        const char *name = f->log[i].name;
+        size_t len = strlen(name);
+
+        if (len >= tail && strcasecmp(name + len - tail, domain) == 0 &&
+            (len == tail || name[len - tail - 1] == '.'))
+            count++;
+    }
     pthread_mutex_unlock(&f->mutex);
     return count;
 }

@@ -19,6 +19,7 @@
 #define MUST(condition) ((condition) ? (void)0 : die(#condition, __LINE__))
 
 enum { EARLY_MS = 40, STEP_TIMEOUT_S = 20, WAIT_S = 10, FLOOD_MAX = 16 << 20 };
+enum { DRIP_MS = 1, TRICKLE_MS = 10, SEND_BUFFER = 32768 };
 
 static void die(const char *what, int line)
 {
@@ -124,13 +125,25 @@ static size_t conn_read(struct conn *c, char *data, size_t size)
     return rc > 0 ? (size_t)rc : 0;
 }
 
-static bool conn_write(struct conn *c, const char *data, size_t len)
+static size_t conn_send(struct conn *c, const char *data, size_t len)
 {
     size_t done = 0;
+    ssize_t rc;
 
     if (c->ssl != NULL)
-        return SSL_write_ex(c->ssl, data, len, &done) == 1;
-    return send(c->fd, data, len, MSG_NOSIGNAL) == (ssize_t)len;
+        return SSL_write_ex(c->ssl, data, len, &done) == 1 ? done : 0;
+    rc = send(c->fd, data, len, MSG_NOSIGNAL);
+    return rc > 0 ? (size_t)rc : 0;
+}
+
+static bool conn_write(struct conn *c, const char *data, size_t len)
+{
+    size_t done = conn_send(c, data, len);
+
+    pthread_mutex_lock(&c->peer->mutex);
+    c->peer->log.sent += done;
+    pthread_mutex_unlock(&c->peer->mutex);
+    return done == len;
 }
 
 static void heard_end(struct conn *c)
@@ -161,16 +174,24 @@ static bool step_hear(struct conn *c)
     return true;
 }
 
-static bool step_drip(struct conn *c, const struct smtp_step *step)
+static bool step_drip(struct conn *c, const struct smtp_step *step, long ms)
 {
-    struct timespec ms = {.tv_nsec = 1000000};
+    struct timespec pause = {.tv_nsec = ms * 1000000};
 
     for (size_t i = 0; i < step->len; i++) {
         if (!conn_write(c, step->text + i, 1))
             return false;
-        nanosleep(&ms, NULL);
+        nanosleep(&pause, NULL);
     }
     return true;
+}
+
+/* Ends with the connection: the client's, or by smtp_peer_free. */
+static bool step_trickle(struct conn *c, const struct smtp_step *step)
+{
+    while (step_drip(c, step, TRICKLE_MS))
+        ;
+    return false;
 }
 
 static bool step_flood(struct conn *c, const struct smtp_step *step)
@@ -249,9 +270,11 @@ static bool step_run(struct conn *c, const struct smtp_step *step)
     case STEP_SAY:
         return conn_write(c, step->text, step->len);
     case STEP_DRIP:
-        return step_drip(c, step);
+        return step_drip(c, step, DRIP_MS);
     case STEP_FLOOD:
         return step_flood(c, step);
+    case STEP_TRICKLE:
+        return step_trickle(c, step);
     case STEP_HEAR:
         return step_hear(c);
     case STEP_TAKE:
@@ -264,6 +287,8 @@ static bool step_run(struct conn *c, const struct smtp_step *step)
         return step_stall(c);
     case STEP_RESET:
         return step_reset(c);
+    case STEP_CALL:
+        return step->call(c->fd, c->ssl);
     case STEP_END:
         break;
     }
@@ -291,8 +316,10 @@ static void *conn_run(void *arg)
 {
     struct conn *c = arg;
     struct timeval limit = {.tv_sec = STEP_TIMEOUT_S};
-    int on = 1;
+    int on = 1, buffer = SEND_BUFFER;
 
+    /* Small: what is sent is what the client took, and not what the kernel did. */
+    setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
     setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));

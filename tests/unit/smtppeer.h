@@ -13,22 +13,26 @@
 #include <stdint.h>
 
 enum smtp_step_what {
-    STEP_END,   /* close the connection */
-    STEP_SAY,   /* send the text */
-    STEP_DRIP,  /* send the text octet by octet */
-    STEP_FLOOD, /* send the text again and again until the client has enough */
-    STEP_HEAR,  /* read a line */
-    STEP_TAKE,  /* wait for octets, and forget them */
-    STEP_EARLY, /* wait a little, and note whether the client speaks without being asked */
-    STEP_TLS,   /* the handshake, as the server */
-    STEP_STALL, /* read and say nothing until the client closes */
-    STEP_RESET  /* close with a TCP reset */
+    STEP_END,     /* close the connection */
+    STEP_SAY,     /* send the text */
+    STEP_DRIP,    /* send the text octet by octet */
+    STEP_FLOOD,   /* send the text again and again until the client has enough */
+    STEP_TRICKLE, /* the same octet by octet, a hundred in a second at most */
+    STEP_HEAR,    /* read a line */
+    STEP_TAKE,    /* wait for octets, and forget them */
+    STEP_EARLY,   /* wait a little, and note whether the client speaks without being asked */
+    STEP_TLS,     /* the handshake, as the server */
+    STEP_STALL,   /* read and say nothing until the client closes */
+    STEP_RESET,   /* close with a TCP reset */
+    STEP_CALL     /* do what `call` does with the connection */
 };
 
 struct smtp_step {
     enum smtp_step_what what;
     const char *text;
     size_t len;
+    /* FD is connected; SSL is NULL before STEP_TLS. False ends the script. */
+    bool (*call)(int fd, SSL *ssl);
 };
 
 /* clang-format off */
@@ -36,12 +40,14 @@ struct smtp_step {
 #define SAY(t)   STEP_TEXT(STEP_SAY, t)
 #define DRIP(t)  STEP_TEXT(STEP_DRIP, t)
 #define FLOOD(t) STEP_TEXT(STEP_FLOOD, t)
+#define TRICKLE(t) STEP_TEXT(STEP_TRICKLE, t)
 #define HEAR     {.what = STEP_HEAR}
 #define TAKE     {.what = STEP_TAKE}
 #define EARLY    {.what = STEP_EARLY}
 #define TLS      {.what = STEP_TLS}
 #define STALL    {.what = STEP_STALL}
 #define RESET    {.what = STEP_RESET}
+#define CALL(f)  {.what = STEP_CALL, .call = (f)}
 /* clang-format on */
 
 enum { SMTP_STEPS_MAX = 16, SMTP_HEARD_SIZE = 4096 };
@@ -57,6 +63,7 @@ struct smtp_peer_log {
     unsigned connections; /* so far */
     unsigned now, most;   /* at this moment; at any one moment */
     bool early;           /* the client spoke when it should wait */
+    size_t sent;          /* octets that the peer got rid of (in TLS: of plain text) */
     char sni[256];
     char client[46]; /* the last client's address */
     /*

@@ -109,6 +109,8 @@ static void add_san(X509 *x, const struct cert_spec *spec)
     MUST(names != NULL);
     for (size_t i = 0; i < CERT_NAMES_MAX && spec->san[i] != NULL; i++)
         add_ia5_name(names, GEN_DNS, spec->san[i], strlen(spec->san[i]));
+    for (size_t i = 0; spec->san_more != NULL && spec->san_more[i] != NULL; i++)
+        add_ia5_name(names, GEN_DNS, spec->san_more[i], strlen(spec->san_more[i]));
     for (size_t i = 0; i < CERT_NAMES_MAX && spec->ip[i] != NULL; i++)
         add_ip_name(names, spec->ip[i]);
     for (size_t i = 0; i < CERT_NAMES_MAX && spec->email[i] != NULL; i++)
@@ -266,7 +268,7 @@ X509 *tls_ca_x509(struct tls_ca *ca)
 
 /* ---- the server ---- */
 
-enum { CONNS_MAX = 256, WAIT_S = 5 };
+enum { CONNS_MAX = 256, WAIT_S = 5, SEND_BUFFER = 32768 };
 
 struct tls_peer {
     struct tls_peer_config config;
@@ -318,6 +320,8 @@ static SSL_CTX *peer_ctx(struct tls_peer *p)
     SSL_CTX_set_tlsext_servername_callback(ctx, note_sni);
     SSL_CTX_set_tlsext_servername_arg(ctx, p);
     MUST(SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"peer", 4) == 1);
+    if (p->config.tune != NULL)
+        p->config.tune(ctx);
     return ctx;
 }
 
@@ -335,6 +339,13 @@ static int conn_read(struct tls_conn *c, void *data, int len)
     return (int)read(c->fd, data, (size_t)len);
 }
 
+static void note_sent(struct tls_peer *p, size_t n)
+{
+    pthread_mutex_lock(&p->mutex);
+    p->log.sent += n;
+    pthread_mutex_unlock(&p->mutex);
+}
+
 bool tls_conn_write(struct tls_conn *c, const void *data, size_t len)
 {
     const char *p = data;
@@ -346,6 +357,7 @@ bool tls_conn_write(struct tls_conn *c, const void *data, size_t len)
             return false;
         p += n;
         len -= (size_t)n;
+        note_sent(c->peer, (size_t)n);
     }
     return true;
 }
@@ -353,6 +365,11 @@ bool tls_conn_write(struct tls_conn *c, const void *data, size_t len)
 bool tls_conn_text(struct tls_conn *c, const char *text)
 {
     return tls_conn_write(c, text, strlen(text));
+}
+
+SSL *tls_conn_ssl(struct tls_conn *c)
+{
+    return c->ssl;
 }
 
 bool tls_conn_pause(struct tls_conn *c, unsigned ms)
@@ -474,8 +491,11 @@ static void conn_start(struct tls_peer *p, int fd)
 {
     struct tls_conn *c = calloc(1, sizeof *c);
     pthread_t thread;
+    int buffer = SEND_BUFFER;
 
     MUST(c != NULL);
+    /* Small: what is sent is what the client took, and not what the kernel did. */
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
     c->peer = p;
     c->fd = fd;
     pthread_mutex_lock(&p->mutex);
@@ -505,11 +525,15 @@ static void *peer_main(void *arg)
 
 static void peer_listen(struct tls_peer *p)
 {
-    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const char *address = p->config.address == NULL ? "127.0.0.1" : p->config.address;
+    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(p->config.port)};
     socklen_t len = sizeof sin;
+    int on = 1;
 
+    MUST(inet_pton(AF_INET, address, &sin.sin_addr) == 1);
     p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     MUST(p->listener >= 0);
+    MUST(setsockopt(p->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
     MUST(bind(p->listener, (struct sockaddr *)&sin, sizeof sin) == 0);
     MUST(listen(p->listener, 128) == 0);
     MUST(getsockname(p->listener, (struct sockaddr *)&sin, &len) == 0);

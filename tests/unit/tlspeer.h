@@ -1,5 +1,5 @@
 /*
- * tlspeer - a certificate authority and a scriptable TLS server for tests, on 127.0.0.1
+ * tlspeer - a certificate authority and a scriptable TLS server for tests, on loopback
  *
  * Certificates of every kind are made in memory (P-256, SHA-256). Functions abort the program on
  * failure, so tests need no checks. Names have three labels or more: OpenSSL refuses "*.test" for
@@ -35,6 +35,7 @@ enum { CERT_NAMES_MAX = 8 };
 struct cert_spec {
     const char *cn;                    /* NULL = no CN */
     const char *san[CERT_NAMES_MAX];   /* DNS names; none = no such SAN */
+    const char *const *san_more;       /* more of them, NULL-terminated; NULL = none */
     const char *ip[CERT_NAMES_MAX];    /* IP addresses as text */
     const char *email[CERT_NAMES_MAX]; /* e-mail addresses */
     const char *san_octets; /* one more DNS SAN, which may hold NUL: san_octets_len octets */
@@ -78,7 +79,10 @@ enum tls_peer_phase {
 };
 
 struct tls_peer_config {
+    const char *address; /* IPv4; NULL = "127.0.0.1" */
+    uint16_t port;       /* 0 = an ephemeral one */
     const struct tls_cert *cert;
+    void (*tune)(SSL_CTX *ctx); /* a last word on the server's context; NULL = none */
     const char
         *require_sni; /* handshakes without this SNI are refused (unrecognized_name); NULL = any */
     int min_version, max_version; /* TLS1_2_VERSION and the like; 0 = OpenSSL's default */
@@ -91,7 +95,7 @@ struct tls_peer_config {
     bool abrupt; /* close without close_notify */
 };
 
-/* A server on an ephemeral port of 127.0.0.1. CONFIG is copied; CERT must outlive it. */
+/* A server. CONFIG is copied; its address and CERT must outlive it. */
 struct tls_peer *tls_peer_new(const struct tls_peer_config *config);
 /* Ends all connections and threads. NULL is fine. */
 void tls_peer_free(struct tls_peer *p);
@@ -105,6 +109,7 @@ struct tls_peer_log {
     char sni[256];        /* of the last ClientHello; "" = none */
     char request[4096];   /* the last one, head only, CRLF and all */
     bool resumed;         /* any handshake was a resumption */
+    size_t sent;          /* octets (in TLS: of plain text) that serve functions got rid of */
 };
 void tls_peer_log(struct tls_peer *p, struct tls_peer_log *log);
 /* Wait until at least N connections were accepted; false after 5 s. */
@@ -114,6 +119,7 @@ bool tls_peer_wait(struct tls_peer *p, unsigned connections);
 bool tls_conn_read_request(struct tls_conn *c); /* up to the empty line; noted in the log */
 bool tls_conn_write(struct tls_conn *c, const void *data, size_t len);
 bool tls_conn_text(struct tls_conn *c, const char *text);
+SSL *tls_conn_ssl(struct tls_conn *c); /* NULL with PEER_PLAIN */
 /* Wait MS milliseconds, or until the server ends. */
 bool tls_conn_pause(struct tls_conn *c, unsigned ms);
 
