@@ -588,6 +588,7 @@ void tls_peer_log(struct tls_peer *p, struct tls_peer_log *log)
 {
     pthread_mutex_lock(&p->mutex);
     *log = p->log;
+    log->now = p->running;
     pthread_mutex_unlock(&p->mutex);
 }
 

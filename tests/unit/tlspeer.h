@@ -104,6 +104,7 @@ uint16_t tls_peer_port(const struct tls_peer *p);
 /* What was seen so far. */
 struct tls_peer_log {
     unsigned connections; /* accepted */
+    unsigned now;         /* at this moment */
     unsigned handshakes;  /* completed */
     unsigned requests;    /* read whole by tls_conn_read_request */
     char sni[256];        /* of the last ClientHello; "" = none */
