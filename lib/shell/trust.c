@@ -2,6 +2,7 @@
 
 #include "core/buf.h"
 
+#include <openssl/dherr.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -22,6 +23,8 @@
 #include <unistd.h>
 
 enum { CA_FILE_MAX = 16 << 20, CA_CERTS_MAX = 10000, FINGERPRINT_OCTETS = 8 };
+/* Of a peer: intermediates in a chain; bits of a Diffie-Hellman group that is no well-known one. */
+enum { CHAIN_MAX = 20, DH_OWN_MAX = 4096 };
 
 /* What tells one version of the CA file (or folder) from another. */
 struct stamp {
@@ -313,9 +316,65 @@ const char *trust_fingerprint(const struct trust *t)
 
 /* ---- contexts ---- */
 
+/* OpenSSL's own answer to the questions of its security level. */
+typedef int (*security_question)(const SSL *ssl, const SSL_CTX *ctx, int op, int bits, int nid,
+                                 void *other, void *ex);
+
+static bool is_known_group(const EVP_PKEY *key)
+{
+    char name[64];
+    size_t len;
+
+    return EVP_PKEY_get_group_name(key, name, sizeof name, &len) == 1;
+}
+
+/*
+ * A server picks its own Diffie-Hellman group, and OpenSSL takes up to 10,000 bits: a second of
+ * ours for each handshake, in which the loop does nothing else. The well-known groups are cheap
+ * whatever their size (they do with short exponents), and nobody has others that large.
+ */
+static int bounded_security(const SSL *ssl, const SSL_CTX *ctx, int op, int bits, int nid,
+                            void *other, void *ex)
+{
+    security_question openssl = *(const security_question *)ex;
+
+    if (op == SSL_SECOP_TMP_DH && other != NULL && EVP_PKEY_get_bits(other) > DH_OWN_MAX &&
+        !is_known_group(other)) {
+        ERR_raise(ERR_LIB_DH, DH_R_MODULUS_TOO_LARGE);
+        return 0;
+    }
+    return openssl(ssl, ctx, op, bits, nid, other, NULL);
+}
+
+static pthread_once_t security_once = PTHREAD_ONCE_INIT;
+static security_question openssl_security;
+
+/* The same for every fresh context of the process. */
+static void security_find(void)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+    if (ctx != NULL)
+        openssl_security = SSL_CTX_get_security_callback(ctx);
+    SSL_CTX_free(ctx);
+}
+
+/* What a peer can make us compute in a handshake. */
+static bool bound_work(SSL_CTX *ctx)
+{
+    if (pthread_once(&security_once, security_find) != 0 || openssl_security == NULL)
+        return false;
+    SSL_CTX_set_security_callback(ctx, bounded_security);
+    SSL_CTX_set0_security_ex_data(ctx, &openssl_security);
+    SSL_CTX_set_verify_depth(ctx, CHAIN_MAX);
+    return true;
+}
+
 int trust_apply(const struct trust *t, SSL_CTX *ctx)
 {
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1) /* R41, R87 */
+        return -1;
+    if (!bound_work(ctx))
         return -1;
     /* A resumed session may show no certificate (trap 45). R42 for the others. */
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
