@@ -288,7 +288,7 @@ static bool step_run(struct conn *c, const struct smtp_step *step)
     case STEP_RESET:
         return step_reset(c);
     case STEP_CALL:
-        return step->call(c->fd, c->ssl);
+        return step->call(c->fd, c->ssl, c->peer->config.ctx);
     case STEP_END:
         break;
     }

@@ -31,8 +31,8 @@ struct smtp_step {
     enum smtp_step_what what;
     const char *text;
     size_t len;
-    /* FD is connected; SSL is NULL before STEP_TLS. False ends the script. */
-    bool (*call)(int fd, SSL *ssl);
+    /* FD is connected; SSL is NULL before STEP_TLS; CTX is the peer's. False ends the script. */
+    bool (*call)(int fd, SSL *ssl, SSL_CTX *ctx);
 };
 
 /* clang-format off */

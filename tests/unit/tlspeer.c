@@ -146,7 +146,8 @@ static struct tls_cert *cert_blank(const struct cert_spec *spec)
     struct tls_cert *c = calloc(1, sizeof *c);
 
     MUST(c != NULL);
-    MUST((c->key = EVP_EC_gen("P-256")) != NULL);
+    c->key = spec->rsa_bits > 0 ? EVP_RSA_gen(spec->rsa_bits) : EVP_EC_gen("P-256");
+    MUST(c->key != NULL);
     MUST((c->x509 = X509_new()) != NULL);
     MUST((c->chain = sk_X509_new_null()) != NULL);
     MUST(X509_set_version(c->x509, X509_VERSION_3) == 1);

@@ -1,7 +1,8 @@
 /*
  * tlspeer - a certificate authority and a scriptable TLS server for tests, on loopback
  *
- * Certificates of every kind are made in memory (P-256, SHA-256). Functions abort the program on
+ * Certificates of every kind are made in memory (P-256, SHA-256, unless
+ * told otherwise). Functions abort the program on
  * failure, so tests need no checks. Names have three labels or more: OpenSSL refuses "*.test" for
  * "mx.test" (trap 23).
  */
@@ -50,6 +51,7 @@ struct cert_spec {
         *issuer;        /* an intermediate instead of the root; sent along, with its own chain */
     bool omit_chain;    /* forget to send the intermediates */
     const char *eku;    /* "clientAuth" and the like; NULL = "serverAuth", "" = no extension */
+    unsigned rsa_bits;  /* an RSA key instead of P-256; 0 = no */
     const char *digest; /* "SHA1" and the like; NULL = "SHA256" */
 };
 
