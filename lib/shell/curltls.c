@@ -21,15 +21,23 @@ static int verify(X509_STORE_CTX *ctx, void *arg)
 }
 
 /* The peer's own word that this was all; libcurl 7.88 takes a cut connection for the same. */
-static void note_alert(int is_ours, int version, int type, const void *data, size_t len, SSL *ssl,
-                       void *arg)
+static void note_alert(struct curltls *t, const unsigned char *alert, size_t len)
+{
+    if (len == 2 && alert[1] == SSL_AD_CLOSE_NOTIFY) /* level, description */
+        t->got_close_notify = true;
+}
+
+/* The first message is our ClientHello: libcurl makes the SSL, and here it can be had. */
+static void note_message(int is_ours, int version, int type, const void *data, size_t len, SSL *ssl,
+                         void *arg)
 {
     struct curltls *t = arg;
-    const unsigned char *alert = data; /* level, description */
 
-    (void)version, (void)ssl;
-    if (!is_ours && type == SSL3_RT_ALERT && len == 2 && alert[1] == SSL_AD_CLOSE_NOTIFY)
-        t->got_close_notify = true;
+    (void)version;
+    if (t->limit.max == 0)
+        tlslimit_set(&t->limit, ssl, t->max_octets);
+    if (!is_ours && type == SSL3_RT_ALERT)
+        note_alert(t, data, len);
 }
 
 /* libcurl's own name check accepts a CN-only certificate: OpenSSL is told ours, and checks it with
@@ -46,7 +54,7 @@ static CURLcode set_up_context(CURL *easy, void *ssl_ctx, void *arg)
         return CURLE_OUT_OF_MEMORY;
     X509_VERIFY_PARAM_set_hostflags(param, trust_host_flags());
     SSL_CTX_set_cert_verify_callback(ssl_ctx, verify, t);
-    SSL_CTX_set_msg_callback(ssl_ctx, note_alert);
+    SSL_CTX_set_msg_callback(ssl_ctx, note_message);
     SSL_CTX_set_msg_callback_arg(ssl_ctx, t);
     return CURLE_OK;
 }
@@ -54,9 +62,11 @@ static CURLcode set_up_context(CURL *easy, void *ssl_ctx, void *arg)
 #define SET(option, value) (curl_easy_setopt(easy, (option), (value)) == CURLE_OK)
 
 /* Without CAINFO and CAPATH libcurl loads no CAs of its own, which would take 45 ms each time. */
-bool curltls_attach(struct curltls *t, CURL *easy, const struct trust *trust, const char *host)
+bool curltls_attach(struct curltls *t, CURL *easy, const struct trust *trust, const char *host,
+                    uint64_t max_octets)
 {
-    *t = (struct curltls){.trust = trust, .host = host, .verify_error = X509_V_OK};
+    *t = (struct curltls){
+        .trust = trust, .host = host, .max_octets = max_octets, .verify_error = X509_V_OK};
     return SET(CURLOPT_CAINFO, NULL) && SET(CURLOPT_CAPATH, NULL) &&
            SET(CURLOPT_SSL_VERIFYPEER, 1L) && SET(CURLOPT_SSL_VERIFYHOST, 2L) &&
            SET(CURLOPT_SSL_SESSIONID_CACHE, 0L) && SET(CURLOPT_SSL_CTX_FUNCTION, set_up_context) &&

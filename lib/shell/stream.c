@@ -106,6 +106,12 @@ static enum stream_status stream_tls_status(struct stream *s, int rc)
 {
     int number = errno;
 
+    if (s->limit.is_reached) {
+        s->secure = false;
+        snprintf(s->why, sizeof(s->why), "%s", tlslimit_why);
+        ERR_clear_error();
+        return STREAM_TLS;
+    }
     switch (SSL_get_error(s->ssl, rc)) {
     case SSL_ERROR_NONE:
         return STREAM_OK;
@@ -178,6 +184,7 @@ enum stream_status stream_secure(struct stream *s, SSL_CTX *ctx, const char *hos
         ERR_clear_error();
         return STREAM_LOCAL;
     }
+    tlslimit_set(&s->limit, s->ssl, STREAM_TLS_MAX);
     return STREAM_OK;
 }
 

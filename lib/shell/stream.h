@@ -10,8 +10,12 @@
 
 #include "core/hostfacts.h"
 #include "shell/loop.h"
+#include "shell/tlslimit.h"
 
 #include <openssl/ssl.h>
+
+/* Octets that are read for one TLS connection; its handshake takes 100 kB at most. */
+enum { STREAM_TLS_MAX = 256 << 10 };
 
 enum stream_status {
     STREAM_OK,
@@ -27,6 +31,7 @@ struct stream {
     struct loop *loop;          /* private from here on */
     int fd;
     SSL *ssl;
+    struct tlslimit limit;
     bool secure; /* the handshake is complete and TLS in order */
     short armed; /* EV_READ or EV_WRITE while IO is added */
     struct event io;

@@ -15,6 +15,9 @@
 /* libcurl gives each address half of what is left: a dead first one costs 10 s, not half of a
  * minute. */
 enum { CONNECT_TIMEOUT_MS = 20000 };
+/* Beside the body, which may come in many chunks: handshake (100 kB at most), header (64 KiB at
+ * most), and what has no end of its own, as chunk extensions and session tickets. */
+enum { OCTETS_MORE = 256 << 10 };
 enum {
     URL_SIZE = DOMAIN_SIZE + 64,
     RESOLVE_SIZE = DOMAIN_SIZE + 8 + ADDRS_MAX * (IPADDR_TEXT_SIZE + 3)
@@ -105,7 +108,7 @@ bool transfer_start(struct transfer *t, struct curlloop *curl, const struct tran
     t->addrs = r->addrs;
     t->easy = curl_easy_init();
     return t->easy != NULL && set_request(t, r) && set_connection(t) &&
-           curltls_attach(&t->tls, t->easy, r->trust, r->host) &&
+           curltls_attach(&t->tls, t->easy, r->trust, r->host, 2 * r->max_size + OCTETS_MORE) &&
            httpanswer_attach(&t->answer, t->easy, r->max_size) && set_addresses(t, r) &&
            curlloop_add(curl, t->easy, arg);
 }
@@ -210,6 +213,10 @@ enum result_type transfer_judge(const struct transfer *t, CURLcode code, char *w
     if (t->tls.verify_error != X509_V_OK || code == CURLE_PEER_FAILED_VERIFICATION) {
         curltls_certificate_trouble(&t->tls, why, size);
         return RESULT_STS_WEBPKI_INVALID;
+    }
+    if (t->tls.limit.is_reached) {
+        snprintf(why, size, "%s", tlslimit_why);
+        return RESULT_STS_POLICY_FETCH_ERROR;
     }
     if (code != CURLE_OK) {
         transfer_trouble(t, code, why, size);
