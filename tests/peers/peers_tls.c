@@ -49,7 +49,7 @@ static void handshake_byte_by_byte(struct deed *d)
 }
 
 /* The server's first flight, as far as PARTS of 4 of it, or with an octet changed. */
-static bool send_flight(int fd, SSL_CTX *ctx, size_t parts, bool spoilt)
+static ssize_t send_flight(int fd, SSL_CTX *ctx, size_t parts, bool spoilt)
 {
     SSL *ssl = SSL_new(ctx);
     BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
@@ -66,16 +66,16 @@ static bool send_flight(int fd, SSL_CTX *ctx, size_t parts, bool spoilt)
         flight[len / 2] ^= 1;
     send(fd, flight, (size_t)len * parts / 4, MSG_NOSIGNAL);
     SSL_free(ssl);
-    return true;
+    return 0;
 }
 
-static bool send_half_a_flight(int fd, SSL *ssl, SSL_CTX *ctx)
+static ssize_t send_half_a_flight(int fd, SSL *ssl, SSL_CTX *ctx)
 {
     (void)ssl;
     return send_flight(fd, ctx, 2, false);
 }
 
-static bool send_a_spoilt_flight(int fd, SSL *ssl, SSL_CTX *ctx)
+static ssize_t send_a_spoilt_flight(int fd, SSL *ssl, SSL_CTX *ctx)
 {
     (void)ssl;
     return send_flight(fd, ctx, 4, true);
@@ -168,6 +168,15 @@ static void records_of_nothing(struct deed *d)
 {
     STEPS(d, UP_TO_220, TAKE, FLOOD("\x16\x03\x03\x00\x00"));
     WANT(d, HANDSHAKE("*"), .never = "QUIT");
+}
+
+/* A client in a handshake passes over HelloRequests, as many as there are. */
+#define HELLO_REQUESTS "\x16\x03\x03\x00\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+
+static void hello_requests_without_end(struct deed *d)
+{
+    STEPS(d, UP_TO_220, TAKE, FLOOD(HELLO_REQUESTS));
+    WANT(d, HANDSHAKE("too much data"), .never = "QUIT");
 }
 
 /* ---- alerts ---- */
@@ -362,12 +371,12 @@ static void dhe_of_a_large_known_group(struct deed *d)
 
 /* ---- behind the handshake: all is known by then ---- */
 
-static bool ask_for_renegotiation(int fd, SSL *ssl, SSL_CTX *ctx)
+static ssize_t ask_for_renegotiation(int fd, SSL *ssl, SSL_CTX *ctx)
 {
     (void)fd, (void)ctx;
     SSL_renegotiate(ssl);
     SSL_do_handshake(ssl);
-    return true;
+    return 0;
 }
 
 static void renegotiation(struct deed *d)
@@ -377,13 +386,13 @@ static void renegotiation(struct deed *d)
     WANT(d, PASSES);
 }
 
-static bool update_keys(int fd, SSL *ssl, SSL_CTX *ctx)
+static ssize_t update_keys(int fd, SSL *ssl, SSL_CTX *ctx)
 {
     (void)fd, (void)ctx;
     for (int i = 0; i < 10000; i++)
         if (SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) != 1 || SSL_do_handshake(ssl) != 1)
-            return false;
-    return true;
+            return -1;
+    return 0;
 }
 
 static void key_updates_without_end(struct deed *d)
@@ -392,15 +401,24 @@ static void key_updates_without_end(struct deed *d)
     WANT(d, PASSES);
 }
 
-static bool send_tickets(int fd, SSL *ssl, SSL_CTX *ctx)
+/* 16 MB of them, as fast as the client takes them. */
+static ssize_t send_tickets(int fd, SSL *ssl, SSL_CTX *ctx)
 {
-    (void)fd, (void)ctx;
-    for (int i = 0; i < 10000; i++)
-        if (SSL_new_session_ticket(ssl) != 1 || SSL_do_handshake(ssl) != 1)
-            return false;
-    return true;
+    ssize_t sent = 0, n;
+
+    (void)ctx;
+    do {
+        unsigned char *data;
+        size_t len = tls_tickets(ssl, 2000, &data);
+
+        n = send(fd, data, len, MSG_NOSIGNAL);
+        OPENSSL_free(data);
+        sent += n > 0 ? n : 0;
+    } while (n > 0 && sent < 16 << 20);
+    return sent;
 }
 
+/* They are no data: OpenSSL would go on reading for them inside one call, and we with it. */
 static void tickets_without_end(struct deed *d)
 {
     STEPS(d, UP_TO_220, TLS, CALL(send_tickets), STALL);
@@ -703,6 +721,7 @@ static const struct misdeed misdeeds[] = {
     MISDEED(answer_of_sslv2),
     MISDEED(message_of_16_mb),
     MISDEED(records_of_nothing),
+    MISDEED(hello_requests_without_end),
     MISDEED(alert_handshake_failure),
     MISDEED(alert_unrecognized_name),
     MISDEED(alert_of_no_known_kind),

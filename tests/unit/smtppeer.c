@@ -136,13 +136,18 @@ static size_t conn_send(struct conn *c, const char *data, size_t len)
     return rc > 0 ? (size_t)rc : 0;
 }
 
+static void note_sent(struct conn *c, size_t n)
+{
+    pthread_mutex_lock(&c->peer->mutex);
+    c->peer->log.sent += n;
+    pthread_mutex_unlock(&c->peer->mutex);
+}
+
 static bool conn_write(struct conn *c, const char *data, size_t len)
 {
     size_t done = conn_send(c, data, len);
 
-    pthread_mutex_lock(&c->peer->mutex);
-    c->peer->log.sent += done;
-    pthread_mutex_unlock(&c->peer->mutex);
+    note_sent(c, done);
     return done == len;
 }
 
@@ -264,6 +269,15 @@ static bool step_reset(struct conn *c)
     return false;
 }
 
+static bool step_call(struct conn *c, const struct smtp_step *step)
+{
+    ssize_t sent = step->call(c->fd, c->ssl, c->peer->config.ctx);
+
+    if (sent > 0)
+        note_sent(c, (size_t)sent);
+    return sent >= 0;
+}
+
 static bool step_run(struct conn *c, const struct smtp_step *step)
 {
     switch (step->what) {
@@ -288,7 +302,7 @@ static bool step_run(struct conn *c, const struct smtp_step *step)
     case STEP_RESET:
         return step_reset(c);
     case STEP_CALL:
-        return step->call(c->fd, c->ssl, c->peer->config.ctx);
+        return step_call(c, step);
     case STEP_END:
         break;
     }

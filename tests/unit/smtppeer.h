@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum smtp_step_what {
     STEP_END,     /* close the connection */
@@ -31,8 +32,11 @@ struct smtp_step {
     enum smtp_step_what what;
     const char *text;
     size_t len;
-    /* FD is connected; SSL is NULL before STEP_TLS; CTX is the peer's. False ends the script. */
-    bool (*call)(int fd, SSL *ssl, SSL_CTX *ctx);
+    /*
+     * FD is connected; SSL is NULL before STEP_TLS; CTX is the peer's. Returns the octets that it
+     * got rid of; negative ends the script.
+     */
+    ssize_t (*call)(int fd, SSL *ssl, SSL_CTX *ctx);
 };
 
 /* clang-format off */

@@ -267,9 +267,28 @@ X509 *tls_ca_x509(struct tls_ca *ca)
     return ca->root->x509;
 }
 
+/* ---- records ---- */
+
+size_t tls_tickets(SSL *ssl, size_t n, unsigned char **data)
+{
+    BIO *before = SSL_get_wbio(ssl), *memory = BIO_new(BIO_s_mem());
+    char *start;
+    size_t len;
+
+    MUST(memory != NULL && BIO_up_ref(before) == 1);
+    SSL_set0_wbio(ssl, memory);
+    for (size_t i = 0; i < n; i++)
+        MUST(SSL_new_session_ticket(ssl) == 1 && SSL_do_handshake(ssl) == 1);
+    len = (size_t)BIO_get_mem_data(memory, &start);
+    *data = OPENSSL_memdup(start, len);
+    MUST(*data != NULL);
+    SSL_set0_wbio(ssl, before);
+    return len;
+}
+
 /* ---- the server ---- */
 
-enum { CONNS_MAX = 256, WAIT_S = 5, SEND_BUFFER = 32768 };
+enum { CONNS_MAX = 256, WAIT_S = 5, SEND_BUFFER = 32768, PAUSE_MS = 1000 };
 
 struct tls_peer {
     struct tls_peer_config config;
@@ -326,13 +345,6 @@ static SSL_CTX *peer_ctx(struct tls_peer *p)
     return ctx;
 }
 
-static bool stopped(struct tls_peer *p, int timeout_ms)
-{
-    struct pollfd pfd = {.fd = p->stop[0], .events = POLLIN};
-
-    return poll(&pfd, 1, timeout_ms) > 0;
-}
-
 static int conn_read(struct tls_conn *c, void *data, int len)
 {
     if (c->ssl != NULL)
@@ -373,9 +385,21 @@ SSL *tls_conn_ssl(struct tls_conn *c)
     return c->ssl;
 }
 
+bool tls_conn_raw(struct tls_conn *c, const void *data, size_t len)
+{
+    ssize_t n = send(c->fd, data, len, MSG_NOSIGNAL);
+
+    if (n > 0)
+        note_sent(c->peer, (size_t)n);
+    return n == (ssize_t)len;
+}
+
 bool tls_conn_pause(struct tls_conn *c, unsigned ms)
 {
-    return !stopped(c->peer, (int)ms);
+    struct pollfd pfd[2] = {{.fd = c->peer->stop[0], .events = POLLIN},
+                            {.fd = c->fd, .events = POLLRDHUP}};
+
+    return poll(pfd, 2, (int)ms) == 0;
 }
 
 bool tls_conn_read_request(struct tls_conn *c)
@@ -445,7 +469,8 @@ static void conn_serve(struct tls_conn *c)
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
         break;
     case PEER_SILENT:
-        stopped(c->peer, -1);
+        while (tls_conn_pause(c, PAUSE_MS))
+            ;
         break;
     case PEER_SERVES:
         if (!conn_handshake(c))

@@ -65,6 +65,14 @@ void tls_cert_use(const struct tls_cert *c, SSL_CTX *ctx);
 /* A server SSL_CTX that presents C; the caller frees. */
 SSL_CTX *tls_cert_server_ctx(const struct tls_cert *c);
 
+/* ---- records ---- */
+
+/*
+ * N session tickets of SSL, a server's connection that is through its handshake, as they go over
+ * the wire: *DATA, to be freed with OPENSSL_free. Returns how many octets.
+ */
+size_t tls_tickets(SSL *ssl, size_t n, unsigned char **data);
+
 /* ---- the server ---- */
 
 struct tls_peer;
@@ -123,7 +131,9 @@ bool tls_conn_read_request(struct tls_conn *c); /* up to the empty line; noted i
 bool tls_conn_write(struct tls_conn *c, const void *data, size_t len);
 bool tls_conn_text(struct tls_conn *c, const char *text);
 SSL *tls_conn_ssl(struct tls_conn *c); /* NULL with PEER_PLAIN */
-/* Wait MS milliseconds, or until the server ends. */
+/* Send DATA past TLS: records that were made by hand. */
+bool tls_conn_raw(struct tls_conn *c, const void *data, size_t len);
+/* Wait MS milliseconds, or until the server ends or the client closes. */
 bool tls_conn_pause(struct tls_conn *c, unsigned ms);
 
 #endif
