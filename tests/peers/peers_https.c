@@ -809,7 +809,7 @@ static const struct misdeed misdeeds[] = {
 
 int main(void)
 {
-    static const struct world_config config = {.name = "peers_https"};
+    static const struct world_config config = {.name = "peers_https", .heap_mb = 16};
 
     return world_run(&config, misdeeds, sizeof misdeeds / sizeof misdeeds[0]);
 }

@@ -535,7 +535,7 @@ static const struct misdeed misdeeds[] = {
 
 int main(void)
 {
-    static const struct world_config config = {.name = "peers_smtp"};
+    static const struct world_config config = {.name = "peers_smtp", .heap_mb = 16};
 
     return world_run(&config, misdeeds, sizeof misdeeds / sizeof misdeeds[0]);
 }

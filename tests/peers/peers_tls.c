@@ -774,7 +774,7 @@ static const struct misdeed misdeeds[] = {
 
 int main(void)
 {
-    static const struct world_config config = {.name = "peers_tls"};
+    static const struct world_config config = {.name = "peers_tls", .heap_mb = 16};
 
     return world_run(&config, misdeeds, sizeof misdeeds / sizeof misdeeds[0]);
 }

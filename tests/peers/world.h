@@ -31,6 +31,7 @@ struct want {
     enum verdict verdict;    /* of the best host */
     enum result_type result; /* the one failure that is reported; RESULT_SUCCESS: none is */
     const char *reason;      /* its failure-reason-code; NULL = "" */
+    const char *mx;          /* the host it is reported of; NULL: the deed's, if it fails */
     enum policy_source source;
     bool by_time;       /* one of the shell's time limits ends it, and nothing else */
     bool no_contact;    /* nobody connects to the MX host */
@@ -95,6 +96,8 @@ struct misdeed {
 
 struct world_config {
     const char *name; /* of the program */
+    size_t heap_mb;   /* the heap grows by that much at most, for all deeds together, the peers' own
+                         part included */
     bool strict;      /* private addresses are not connected to; policies are overrides then */
 };
 

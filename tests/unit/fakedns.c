@@ -24,7 +24,7 @@ enum {
     TYPE_OPT = 41
 };
 enum { HEADER_SIZE = 12, QUESTION_SIZE = 4096, NAME_SIZE = 256, LOG_MAX = 65536, LATER_MAX = 64 };
-enum { NEGATIVE_TTL = 300, CRAFTED_TTL = 60, TCP_WAIT_MS = 1000, UDP_MAX = 1232 };
+enum { NEGATIVE_TTL = 300, CRAFTED_TTL = 60, TCP_WAIT_MS = 1000, UDP_MAX = 1232, CONNS_MAX = 64 };
 
 struct question {
     char name[NAME_SIZE];
@@ -45,6 +45,8 @@ struct fakedns {
     const struct fakedns_row *rows;
     size_t row_count;
     int udp, tcp, stop[2];
+    size_t conn_count; /* over TCP, as many questions as the client likes */
+    int conn[CONNS_MAX];
     char address[64];
     pthread_t thread;
     pthread_mutex_t mutex; /* for the log */
@@ -449,45 +451,75 @@ static bool read_all(int fd, uint8_t *data, size_t len)
     return true;
 }
 
-static void serve_tcp(struct fakedns *f)
+/* One question; false when the connection is of no more use. */
+static bool serve_tcp(struct fakedns *f, int fd)
 {
     uint8_t in[QUESTION_SIZE], size[2];
-    struct timeval limit = {.tv_sec = TCP_WAIT_MS / 1000};
     struct fakedns_packet p;
     struct question q;
     size_t len;
+
+    if (!read_all(fd, size, 2))
+        return false;
+    len = (size_t)(size[0] << 8 | size[1]);
+    if (len > sizeof in || len < HEADER_SIZE || !read_all(fd, in, len) ||
+        !read_question(in, len, &q))
+        return false;
+    note(f, &q);
+    if (!build(f, &p, in, &q, false))
+        return true;
+    uint8_t head[2] = {(uint8_t)(p.len >> 8), (uint8_t)p.len};
+
+    send(fd, head, 2, MSG_MORE | MSG_NOSIGNAL);
+    return send(fd, p.data, p.len, MSG_NOSIGNAL) == (ssize_t)p.len;
+}
+
+static void accept_tcp(struct fakedns *f)
+{
+    struct timeval limit = {.tv_sec = TCP_WAIT_MS / 1000};
     int fd = accept(f->tcp, NULL, NULL);
 
     if (fd < 0)
         return;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    if (read_all(fd, size, 2) && (len = (size_t)(size[0] << 8 | size[1])) <= sizeof in &&
-        len >= HEADER_SIZE && read_all(fd, in, len) && read_question(in, len, &q)) {
-        note(f, &q);
-        if (build(f, &p, in, &q, false)) {
-            uint8_t head[2] = {(uint8_t)(p.len >> 8), (uint8_t)p.len};
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    if (f->conn_count < CONNS_MAX)
+        f->conn[f->conn_count++] = fd;
+    else
+        close(fd);
+}
 
-            send(fd, head, 2, MSG_MORE | MSG_NOSIGNAL);
-            send(fd, p.data, p.len, MSG_NOSIGNAL);
-        }
+static void serve_conns(struct fakedns *f, const struct pollfd *fds)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < f->conn_count; i++) {
+        if (fds[i].revents == 0 || serve_tcp(f, f->conn[i]))
+            f->conn[kept++] = f->conn[i];
+        else
+            close(f->conn[i]);
     }
-    close(fd);
+    f->conn_count = kept;
 }
 
 static void *serve(void *arg)
 {
     struct fakedns *f = arg;
-    struct pollfd fds[] = {{f->udp, POLLIN, 0}, {f->tcp, POLLIN, 0}, {f->stop[0], POLLIN, 0}};
+    struct pollfd fds[3 + CONNS_MAX] = {
+        {f->udp, POLLIN, 0}, {f->tcp, POLLIN, 0}, {f->stop[0], POLLIN, 0}};
 
     for (;;) {
-        if (poll(fds, 3, send_due(f)) < 0)
+        for (size_t i = 0; i < f->conn_count; i++)
+            fds[3 + i] = (struct pollfd){f->conn[i], POLLIN, 0};
+        if (poll(fds, 3 + f->conn_count, send_due(f)) < 0)
             continue;
         if (fds[2].revents)
             return NULL;
         if (fds[0].revents)
             serve_udp(f);
+        serve_conns(f, fds + 3);
         if (fds[1].revents)
-            serve_tcp(f);
+            accept_tcp(f);
     }
 }
 
@@ -557,6 +589,8 @@ void fakedns_stop(struct fakedns *f)
     pthread_join(f->thread, NULL);
     for (size_t i = 0; i < f->later_count; i++)
         free(f->later[i].packet);
+    for (size_t i = 0; i < f->conn_count; i++)
+        close(f->conn[i]);
     close(f->stop[0]);
     close(f->udp);
     close(f->tcp);
