@@ -287,10 +287,8 @@ static void certificate_without_its_issuer(struct deed *d)
 
 static void certificate_of_200_kb(struct deed *d)
 {
-    const char **names = calloc(5502, sizeof *names);
+    const char **names = world_alloc(d, 5502 * sizeof *names);
 
-    if (names == NULL)
-        abort();
     for (size_t i = 0; i < 5500; i++)
         names[i] = world_text(d, "host-%zu.of-many-others.example.test", 10000 + i);
     names[5500] = d->policy_host;
@@ -637,14 +635,10 @@ static void content_type_with_an_escape_sequence(struct deed *d)
 
 static void content_type_of_60_kb(struct deed *d)
 {
-    char *type = malloc(60001);
+    char *type = world_alloc(d, 60001);
 
-    if (type == NULL)
-        abort();
     memset(type, 'x', 60000);
-    type[60000] = '\0';
     say(d, world_text(d, OK_200 "Content-Type: %s\r\n" LENGTH "\r\n" POLICY, type));
-    free(type);
     WANT(d, FETCH_ERROR("media type xxxxx*"));
 }
 
@@ -664,30 +658,23 @@ static void policy_of_nothing(struct deed *d)
 
 static void policy_of_one_line_of_60_kb(struct deed *d)
 {
-    char *line = malloc(60001);
+    char *line = world_alloc(d, 60001);
 
-    if (line == NULL)
-        abort();
     memset(line, 'x', 60000);
-    line[60000] = '\0';
     body(d, line, 60000);
-    free(line);
     WANT(d, INVALID("*"));
 }
 
-/* 64 KiB of patterns, all of which are taken; none of them allows the host. */
-static void policy_of_4000_hosts(struct deed *d)
+/* All of them are taken; none of them allows the host. */
+static void policy_of_3000_hosts(struct deed *d)
 {
-    char *text = malloc(65536);
+    char *text = world_alloc(d, 65536);
     int len = 0;
 
-    if (text == NULL)
-        abort();
     len += snprintf(text, 65536, "version: STSv1\nmode: enforce\nmax_age: 86400\n");
     for (int i = 0; i < 3000; i++)
         len += snprintf(text + len, 65536 - (size_t)len, "mx: h%d.evil.test\n", i);
     body(d, text, (size_t)len);
-    free(text);
     WANT(d, TAKEN);
 }
 
@@ -800,7 +787,7 @@ static const struct misdeed misdeeds[] = {
     MISDEED(content_type_of_60_kb),
     MISDEED(policy_of_nothing),
     MISDEED(policy_of_one_line_of_60_kb),
-    MISDEED(policy_of_4000_hosts),
+    MISDEED(policy_of_3000_hosts),
     MISDEED(policy_with_nul),
     MISDEED(policy_with_percent_signs),
     MISDEED(policy_with_escape_sequences),

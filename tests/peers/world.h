@@ -80,7 +80,8 @@ struct deed {
 #define WANT(d, ...) ((d)->want = (struct want){__VA_ARGS__})
 /* clang-format on */
 
-/* Texts and certificates that live as long as the world. */
+/* What lives as long as the world: memory, zeroed; text; certificates. */
+void *world_alloc(struct deed *d, size_t size);
 const char *world_text(struct deed *d, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 const struct tls_cert *world_cert(struct deed *d, const struct cert_spec *spec);
