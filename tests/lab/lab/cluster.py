@@ -13,12 +13,13 @@ PORT = itertools.count(20000)
 
 
 class Cluster:
-    """`redis` is a RedisServer that runs, or with `connects` false may not. `block` are keys of the block redis."""
+    """`redis` is a RedisServer that runs, or with `connects` false may not. `block` are keys of the block redis, `settings`
+    others."""
 
-    def __init__(self, name, redis, nodes=3, connects=True, **block):
+    def __init__(self, name, redis, nodes=3, connects=True, settings=None, **block):
         self.redis, self.connects = redis, connects
         block = {"url": redis.url, **block}
-        self.nodes = [Daemon(f"{name}-{n}", next(PORT), {"redis": block}, at_start=False)
+        self.nodes = [Daemon(f"{name}-{n}", next(PORT), {**(settings or {}), "redis": block}, at_start=False)
                       for n in range(1, nodes + 1)]
 
     def __enter__(self):
