@@ -58,23 +58,36 @@ void redis_bad_free(struct redis_bad *b)
     free(b);
 }
 
-void redis_bad_note(struct redis_bad *b, const char *key, const char *octets, size_t len)
+/* KEY is not noted. */
+static void add(struct redis_bad *b, const char *key, const char sha1[REDIS_SHA1_SIZE])
 {
     size_t size = strlen(key) + 1;
-    struct bad *bad = find(b, key);
+    struct bad *bad;
 
-    if (bad != NULL)
-        drop(b, bad);
     if (b->keys.count == REDIS_BAD_MAX)
         drop(b, oldest(b));
     bad = calloc(1, sizeof *bad + size);
     if (bad == NULL)
         return;
     memcpy(bad->key, key, size);
+    memcpy(bad->sha1, sha1, sizeof bad->sha1);
     bad->node.name = bad->key;
-    redis_sha1(octets, len, bad->sha1);
     table_insert(&b->keys, &bad->node);
     recency_add(&b->noted, &bad->link);
+}
+
+bool redis_bad_note(struct redis_bad *b, const char *key, const char *octets, size_t len)
+{
+    struct bad *known = find(b, key);
+    char sha1[REDIS_SHA1_SIZE];
+
+    redis_sha1(octets, len, sha1);
+    if (known != NULL && strcmp(known->sha1, sha1) == 0)
+        return false;
+    if (known != NULL)
+        drop(b, known);
+    add(b, key, sha1);
+    return true;
 }
 
 void redis_bad_take(struct redis_bad *b, const char *key, char sha1[REDIS_SHA1_SIZE])

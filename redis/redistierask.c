@@ -36,8 +36,8 @@ static struct fact *read_value(struct redis_tier *t, const struct operation *o,
         redis_watch_foreign(&t->watch, key);
         break;
     case REDIS_BAD:
-        redis_watch_bad(&t->watch, key, why);
-        redis_bad_note(t->bad, key, reply->str, reply->len);
+        if (redis_bad_note(t->bad, key, reply->str, reply->len)) /* one value, one complaint */
+            redis_watch_bad(&t->watch, key, why);
         break;
     default:
         break;

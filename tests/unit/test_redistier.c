@@ -319,6 +319,31 @@ static void bad_values_are_misses(void **state)
     nodes_clear(&b);
 }
 
+/* One that is read again and again is one; another under the same key, and the same one that came
+ * back, are more. */
+static void a_bad_value_counts_once(void **state)
+{
+    struct node *a;
+
+    (void)state;
+    nodes_init(&b, NULL, 1);
+    a = &b.node[0];
+    redis_server_text(b.server, "SET sts:policy:ex.test x");
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(node_reads(&b, a, "ex.test"), "");
+    assert_int_equal(node_stats(a).bad, 1);
+    assert_int_equal(node_stats(a).misses, 3);
+    redis_server_text(b.server, "SET sts:policy:ex.test y");
+    assert_string_equal(node_reads(&b, a, "ex.test"), "");
+    assert_int_equal(node_stats(a).bad, 2);
+    node_put(&b, a, absence("ex.test"));
+    assert_string_equal(node_reads(&b, a, "ex.test"), "-");
+    redis_server_text(b.server, "SET sts:policy:ex.test y");
+    assert_string_equal(node_reads(&b, a, "ex.test"), "");
+    assert_int_equal(node_stats(a).bad, 3);
+    nodes_clear(&b);
+}
+
 static struct redis_keys *keys_of(const char *text)
 {
     char path[] = "/var/tmp/sts-keys-XXXXXX", err[128] = "";
@@ -757,6 +782,7 @@ int main(void)
         cmocka_unit_test(tombstones_wait_for_the_server),
         cmocka_unit_test(emptied_servers_are_told),
         cmocka_unit_test(bad_values_are_misses),
+        cmocka_unit_test(a_bad_value_counts_once),
         cmocka_unit_test(forged_values_give_way),
         cmocka_unit_test(one_node_asks),
         cmocka_unit_test(results_are_there_before_the_news),

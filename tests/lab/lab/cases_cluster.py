@@ -1,23 +1,22 @@
 """What a cluster is for, and what becomes of mail when its Redis is in trouble."""
 
 import json
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from . import catalogue, cluster, place, process, stsctl, wait
+from . import catalogue, cluster, place, stsctl, wait
 from .case import case, same
 from .cluster import Cluster, ask, comes, connected, deferred, one_line, stats, told
 from .stsctl import entry
 
 GONE = "going on without the cluster's cache"
 BACK = ": is back"
-FAULTS = ("killed", "hung", "absent", "slow", "full", "replica", "password", "type", "flushed", "cut")
+FAULTS = ("killed", "hung", "absent", "full", "replica", "password", "type", "flushed")
 
 
 def domains():
     bad = [catalogue.one_mx(f"{name}.test", "MX self-signed", certificate="self-signed", ttl=1)
-           for name in ("learned", "changed", "forgotten", "hmac", "failover", "acl", "confirm", *FAULTS)]
+           for name in ("learned", "changed", "forgotten", "hmac", "failover", "acl", *FAULTS)]
     good = [catalogue.Domain("good.test", "nothing")] + [catalogue.Domain(f"{name}-good.test", "nothing") for name in ("learned", *FAULTS, "failover", "type")]
     short = [catalogue.Domain("short.test", "a life of seconds", max_age=catalogue.SHORT)]
     return (bad + list({d.name: d for d in good}.values()) + short
@@ -209,53 +208,6 @@ def hung(lab):
     redis.kill()
 
 
-@case("Redis answers too late: as if it were not there, and nobody waits for it again and again")
-def slow(lab):
-    redis = cluster.server("redis-slow").start()
-    port = next(cluster.PORT)
-    relay = process.python("slow-relay", "slow_relay", port, redis.port, 0.4)
-    relay.wait_until_it_says("ready")
-    with Cluster("slow", redis, nodes=1, connects=False, url=f"redis://127.0.0.1:{port}/0") as c:
-        node, = c.nodes
-        for _ in range(5):
-            deferred(node, "slow.test")
-            told(node, "slow-good.test")
-        one_line(node, GONE)
-        same(stats(node)["up"], False, "it is up")
-        same(stats(node)["outages"], 0, "outages of what was never used")
-    relay.stop()
-    redis.kill()
-
-
-ELSEWHERE = "192.0.2.10"
-
-
-def address(what):
-    subprocess.run(["ip", "address", what, ELSEWHERE + "/32", "dev", "lo"], check=True)
-
-
-@case("the network to Redis is cut: no packet comes back; mail goes on, and so does the cluster afterwards")
-def cut(lab):
-    address("add")
-    redis = cluster.server("redis-cut", f"bind 127.0.0.1 {ELSEWHERE}", "protected-mode no").start()
-    with Cluster("cut", redis, nodes=2, url=f"redis://{ELSEWHERE}:{redis.port}/0") as c:
-        deferred(c.nodes[0], "cut.test")
-        known_to(c.nodes[1], "cut.test")
-        one_line(c.nodes[0], "is not on this host, and values are not authenticated")
-        address("del")
-        for node in c.nodes:
-            deferred(node, "cut.test")
-            told(node, "cut-good.test")
-        for node in c.nodes:
-            comes(node, GONE)
-        address("add")
-        for node in c.nodes:
-            comes(node, BACK)
-            one_line(node, GONE)
-            same(stats(node)["outages"], 1, "outages")
-    redis.kill()
-
-
 @case("Redis is not there at the start, and comes later")
 def absent(lab):
     redis = cluster.server("redis-absent")
@@ -335,7 +287,7 @@ def wrong_type(lab):
     redis.kill()
 
 
-@case("values are authenticated: forged, stripped and moved ones are not believed; keys can be changed")
+@case("values are authenticated, and the secret can be changed while the cluster runs")
 def hmac(lab):
     redis = cluster.server("redis-hmac").start()
     keys = place.STATE / "hmac-keys"
@@ -345,26 +297,13 @@ def hmac(lab):
         one, two = c.nodes
         deferred(one, "hmac.test")
         known_to(two, "hmac.test")
-        good = redis.ask("get", policy_key("hmac.test"))[0]
-        same("mac" in json.loads(good), True, "it is signed")
-        forged = json.loads(good)
-        forged["value"]["text"] = forged["value"]["text"].replace("enforce", "none")
-        stripped = {key: value for key, value in json.loads(good).items() if key != "mac"}
-        for bad in (json.dumps(forged), json.dumps(stripped)):
-            redis.ask("set", policy_key("hmac.test"), bad)
-            before = sum(stats(node)["bad_values"] for node in c.nodes)
-            for node in c.nodes:
-                deferred(node, "hmac.test")
-            same(stsctl.run(two, "cache", "show", "hmac.test").status, 0, "show")
-            same(sum(stats(node)["bad_values"] for node in c.nodes) > before, True, "it is counted")
-        redis.ask("set", policy_key("confirm.test"), good)      # another domain's
-        deferred(two, "confirm.test")
+        same("mac" in json.loads(redis.ask("get", policy_key("hmac.test"))[0]), True, "it is signed")
         # a new key signs, the old one verifies still
         two.end()
         keys.write_text("22222222222222222222222222222222\n11111111111111111111111111111111\n")
         two.up()
         connected([two])
-        same("redis" in entry(two, "confirm.test")["tiers"], True, "what the old key signed is read")
+        same("redis" in entry(two, "hmac.test")["tiers"], True, "what the old key signed is read")
     redis.kill()
 
 

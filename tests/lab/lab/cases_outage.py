@@ -14,9 +14,9 @@ PATIENCE = 3        # s: redis.timeout then; well above what a cold RCPT takes o
 
 def domains():
     bad = [catalogue.one_mx(f"{name}.test", "MX self-signed", certificate="self-signed")
-           for name in ("unplugged", "unplugged-later", "tardy", "loaded")]
+           for name in ("unplugged", "unplugged-later", "tardy", "slow", "loaded")]
     good = [catalogue.Domain(f"{name}.test", "nothing")
-            for name in ("unplugged-good", "mended", "tardy-good", "loaded-before", "loaded-good")]
+            for name in ("unplugged-good", "mended", "tardy-good", "slow-good", "loaded-before", "loaded-good")]
     return bad + good + catalogue.family("cold.test", COLD, "nothing")
 
 
@@ -54,13 +54,19 @@ def unplugged(lab):
     redis.kill()
 
 
+def slowed(name, redis, seconds):
+    """A port where each piece of Redis's answers comes so much later, who does it, and his script."""
+    port, script = next(cluster.PORT), place.STATE / f"{name}.json"
+    journal.write_script(script, {"delay": seconds})
+    relay = process.python(f"relay-{name}", "tcp_relay", str(port), str(redis.port), script)
+    relay.wait_until_it_says("ready")
+    return port, relay, script
+
+
 @case("Redis is slow: waited for within the time-out, done without beyond it")
 def tardy(lab):
     redis = cluster.server("redis-tardy").start()
-    port, script = next(cluster.PORT), place.STATE / "tardy.json"
-    journal.write_script(script, {"delay": 0.3})
-    relay = process.python("relay-tardy", "tcp_relay", port, redis.port, script)
-    relay.wait_until_it_says("ready")
+    port, relay, script = slowed("tardy", redis, 0.3)
     with Cluster("tardy", redis, url=f"redis://127.0.0.1:{port}", timeout=1500) as c:
         for node in c.nodes:
             deferred(node, "tardy.test")
@@ -76,6 +82,23 @@ def tardy(lab):
         gone_once(c.nodes)
         for node in c.nodes:
             same(stats(node)["outages"], 1, f"{node.name}: outages")
+    relay.stop()
+    redis.kill()
+
+
+@case("Redis is too slow from the start: as if it were not there")
+def slow(lab):
+    redis = cluster.server("redis-slow").start()
+    port, relay, _ = slowed("slow", redis, 0.4)
+    with Cluster("slow", redis, nodes=1, connects=False, url=f"redis://127.0.0.1:{port}") as c:
+        node, = c.nodes
+        for _ in range(5):
+            deferred(node, "slow.test")
+            told(node, "slow-good.test")
+        comes(node, GONE)
+        one_line(node, GONE)
+        same(stats(node)["up"], False, "it is up")
+        same(stats(node)["outages"], 0, "outages of what was never used")
     relay.stop()
     redis.kill()
 
@@ -106,7 +129,7 @@ SLOWLY = ["key-load-delay 20000", "loading-process-events-interval-bytes 1024"]
 
 @case("Redis loads its file: mail goes on, and what is in the file is used when it is there")
 def loaded(lab):
-    redis = cluster.server("redis-loaded").start()
+    redis = cluster.server("redis-loaded", "rdbcompression no").start()
     with Cluster("before", redis, nodes=1) as c:
         told(c.nodes[0], "loaded-before.test")
         fill(redis)
