@@ -85,7 +85,13 @@ static void put_text(FILE *to, const char *text)
 
 /* --- the table --- */
 
-enum { MODE_WIDTH = 7, EXPIRES_WIDTH = 17, FETCHED_WIDTH = 10, DOMAIN_WIDTH_MAX = 30 };
+enum {
+    MODE_WIDTH = 7,
+    EXPIRES_WIDTH = 17,
+    FETCHED_WIDTH = 10,
+    DOMAIN_WIDTH_MAX = 30,
+    TIERS_SIZE = 32
+};
 
 /* Wide enough for most of the names; a longer one pushes its line. */
 static int width_for(const json_t *entries)
@@ -104,8 +110,8 @@ static int width_for(const json_t *entries)
 
 static void put_head(const struct cache_table *t)
 {
-    fprintf(t->to, "%-*s  %-*s  %-*s  %-*s  MX\n", t->domain_width, "DOMAIN", MODE_WIDTH, "MODE",
-            EXPIRES_WIDTH, "EXPIRES", FETCHED_WIDTH, "FETCHED");
+    fprintf(t->to, "%-*s  %-*s  %-*s  %-*s  MX  IN\n", t->domain_width, "DOMAIN", MODE_WIDTH,
+            "MODE", EXPIRES_WIDTH, "EXPIRES", FETCHED_WIDTH, "FETCHED");
 }
 
 /* "6 d 3 h", "expired 3 d ago", "forgotten". */
@@ -125,10 +131,26 @@ static const char *expiry_text(const json_t *entry, int64_t now, char out[SPAN_T
     return out;
 }
 
+/* "memory store redis", as far as it is there. */
+static const char *tiers_text(const json_t *entry, char out[TIERS_SIZE])
+{
+    const json_t *tier;
+    size_t i, len = 0;
+
+    out[0] = '\0';
+    json_array_foreach(json_object_get(entry, "tiers"), i, tier)
+    {
+        const char *name = json_string_value(tier) != NULL ? json_string_value(tier) : "";
+        if (len < TIERS_SIZE)
+            len += (size_t)snprintf(out + len, TIERS_SIZE - len, "%s%s", i > 0 ? " " : "", name);
+    }
+    return out;
+}
+
 static void put_row(const struct cache_table *t, const json_t *entry)
 {
     int64_t failures = entry_failures(entry);
-    char text[SPAN_TEXT_SIZE];
+    char text[SPAN_TEXT_SIZE], tiers[TIERS_SIZE];
 
     put_cell(t->to, entry_text(entry, "domain"), t->domain_width);
     fputs("  ", t->to);
@@ -137,7 +159,8 @@ static void put_row(const struct cache_table *t, const json_t *entry)
     put_cell(t->to, expiry_text(entry, t->now, text), EXPIRES_WIDTH);
     fputs("  ", t->to);
     put_cell(t->to, distance_text(entry_time(entry, "fetched_at"), t->now, 1, text), FETCHED_WIDTH);
-    fprintf(t->to, "  %2zu", json_array_size(json_object_get(entry, "mx")));
+    fprintf(t->to, "  %2zu  ", json_array_size(json_object_get(entry, "mx")));
+    put_cell(t->to, tiers_text(entry, tiers), 0);
     if (failures > 0)
         fprintf(t->to, "  ! refresh failed %lld x", (long long)failures);
     fputs("\n", t->to);

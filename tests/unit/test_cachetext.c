@@ -83,7 +83,7 @@ static void put_table(FILE *to, const json_t *json)
     cache_table_put(&t, json_object_get(json_array_get(json, 0), "page"));
 }
 
-#define HEAD "DOMAIN  MODE     EXPIRES            FETCHED     MX\n"
+#define HEAD "DOMAIN  MODE     EXPIRES            FETCHED     MX  IN\n"
 
 static void table_rows(void **state)
 {
@@ -92,28 +92,29 @@ static void table_rows(void **state)
         {"no array: an answer may be anybody's", "{}", ""},
         {"in force",
          "[{\"domain\":\"a.test\",\"state\":\"valid\",\"mode\":\"enforce\",\"mx\":[\"m\",\"n\"],"
+         "\"tiers\":[\"memory\",\"store\",\"redis\"],"
          "\"fetched_at\":\"2026-01-31T09:00:00Z\",\"expires_at\":\"2026-02-06T15:00:00Z\"}]",
-         HEAD "a.test  enforce  6 d 3 h            3 h ago      2\n"},
+         HEAD "a.test  enforce  6 d 3 h            3 h ago      2  memory store redis\n"},
         {"expired, and its last second counts as over (R62)",
          "[{\"domain\":\"a.test\",\"state\":\"expired\",\"mode\":\"none\",\"mx\":[],"
          "\"fetched_at\":\"2026-01-01T12:00:00Z\",\"expires_at\":\"2026-01-31T12:00:00Z\"}]",
-         HEAD "a.test  none     expired 0 s ago    30 d ago     0\n"},
+         HEAD "a.test  none     expired 0 s ago    30 d ago     0  -\n"},
         {"failing refreshes are marked (R70)",
          "[{\"domain\":\"a.test\",\"mode\":\"testing\",\"expires_at\":\"2026-01-31T12:00:30Z\","
          "\"refresh\":{\"failures\":12}}]",
-         HEAD "a.test  testing  30 s               -            0  ! refresh failed 12 x\n"},
+         HEAD "a.test  testing  30 s               -            0  -  ! refresh failed 12 x\n"},
         {"forgotten", "[{\"domain\":\"a.test\",\"state\":\"forgotten\",\"mode\":null}]",
-         HEAD "a.test  -        forgotten          -            0\n"},
+         HEAD "a.test  -        forgotten          -            0  -\n"},
         {"fields of the wrong kind, and nothing at all, are absent",
          "[{\"domain\":7,\"mode\":[],\"mx\":\"x\",\"expires_at\":\"soon\",\"refresh\":3},null]",
-         HEAD "-       -        -                  -            0\n"
-              "-       -        -                  -            0\n"},
+         HEAD "-       -        -                  -            0  -\n"
+              "-       -        -                  -            0  -\n"},
         {"nothing that a terminal obeys", "[{\"domain\":\"\\u001b[2J\\n\",\"mode\":\"\\u00e9\"}]",
-         HEAD "?[2J?   ??       -                  -            0\n"},
+         HEAD "?[2J?   ??       -                  -            0  -\n"},
         {"a further page keeps the widths and has no head",
          "[{\"domain\":\"a.test\",\"page\":[{\"domain\":\"longer.a.test\"}]}]",
-         HEAD "a.test  -        -                  -            0\n"
-              "longer.a.test  -        -                  -            0\n"},
+         HEAD "a.test  -        -                  -            0  -\n"
+              "longer.a.test  -        -                  -            0  -\n"},
     };
 
     (void)state;
