@@ -159,6 +159,15 @@ class Daemon:
     def threads(self):
         return len(os.listdir(f"/proc/{self.process.pid}/task"))
 
+    def files(self):
+        """How many are open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def memory(self):
+        """Resident, in KB."""
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return int(re.search(r"^VmRSS:\s+(\d+)", status.read(), re.M)[1])
+
     def user(self):
         with open(f"/proc/{self.process.pid}/status") as status:
             return int(re.search(r"^Uid:\s+(\d+)", status.read(), re.M)[1])

@@ -7,6 +7,11 @@ SKIPPED = {"C": 0x1, "H": 0x2, "M": 0x4}                   # steps the filter ma
 NO_REPLY = {"C": 0x1000, "H": 0x2000, "M": 0x4000}         # steps the filter may leave unanswered
 
 
+def packed(macros):
+    """Those of RCPT, for a packet D."""
+    return b"R" + b"".join(key.encode() + b"\0" + value + b"\0" for key, value in macros.items())
+
+
 class Milter:
     @classmethod
     async def connect(cls, port):
@@ -44,13 +49,17 @@ class Milter:
         await self.step("M", f"<{sender}>\0".encode())
         domain = recipient.rpartition("@")[2]
         macros = {"{rcpt_mailer}": mailer, "{rcpt_host}": host or domain, "{rcpt_addr}": recipient, "{mail_addr}": sender}
-        self.send("D", b"R" + "".join(f"{key}\0{value}\0" for key, value in macros.items()).encode())
-        self.send("R", f"<{recipient}>\0".encode())
-        command, data = await self.receive()
+        command, data = await self.recipient(f"<{recipient}>".encode(), {k: v.encode() for k, v in macros.items()})
         self.send("A")
         if command == "y":
             return data.rstrip(b"\0").decode("latin-1")
         return {"c": "accept", "a": "accept", "t": "451"}.get(command, command)
+
+    async def recipient(self, argument, macros):
+        """One RCPT, its argument and the macros' values as octets. Returns the reply's command and data."""
+        self.send("D", packed(macros))
+        self.send("R", argument + b"\0")
+        return await self.receive()
 
     def close(self):
         self.send("Q")

@@ -9,14 +9,14 @@ class TookTooLong(AssertionError):
 
 
 def until(condition, seconds, what, pause=0.02):
-    """Returns the first true value of condition()."""
+    """Returns the first true value of condition(). `what` may be a function that tells it when it is too late."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise TookTooLong(f"not within {seconds} s: {what}")
+            raise TookTooLong(f"not within {seconds} s: {what() if callable(what) else what}")
         time.sleep(pause)
 
 
