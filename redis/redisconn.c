@@ -12,7 +12,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 16384, HOST_SIZE = 128 };
+enum {
+    READ_SIZE = 16384,
+    HOST_SIZE = 128,
+    OWN_DELAY_MS = 50 /* a timer that is later than this: the delay is ours, not the server's */
+};
 
 struct redis_conn {
     struct redis_conn_events events;
@@ -191,11 +195,24 @@ static void watch(struct redis_conn *c, int64_t deadline)
         timer_start_at(&c->timer, deadline);
 }
 
+/* This thread was busy elsewhere for LATE ms, in which nothing could be sent or read. */
+static void make_up_for(struct redis_conn *c, int64_t late)
+{
+    struct redis_call *call;
+
+    TAILQ_FOREACH(call, &c->calls, link)
+    call->deadline += late;
+}
+
 /* What was the soonest deadline may have been met long ago. */
 static void on_deadline(void *arg)
 {
     struct redis_conn *c = arg;
-    int64_t soonest = soonest_deadline(c);
+    int64_t late = clock_ms() - c->soonest, soonest;
+
+    if (late > OWN_DELAY_MS)
+        make_up_for(c, late);
+    soonest = soonest_deadline(c);
 
     if (soonest <= clock_ms())
         end(c, "no answer in time");

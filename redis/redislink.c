@@ -14,6 +14,7 @@
 
 enum {
     PATIENCE_MIN_MS = 1000, /* for what no mail waits for */
+    WAITING_MAX = 10000,    /* calls that wait for the first attempt */
     RETRY_MIN_MS = 250,
     RETRY_MAX_MS = 5000,
     FLAP_MAX_MS = 60000,
@@ -40,7 +41,8 @@ struct redis_link {
     bool was_up;                /* before FAILING */
     bool waits;                 /* the first attempt is not over: calls wait for it */
     struct redis_calls waiting; /* for that */
-    struct redis_calls dead;    /* to be answered NULL */
+    size_t waiting_count;
+    struct redis_calls dead; /* to be answered NULL */
     struct task clean, answer;
     struct timer timer;    /* DOWN: the next attempt; UP: the next look */
     struct timer patience; /* of those who wait */
@@ -136,13 +138,14 @@ struct redis_call *redis_link_call(struct redis_link *l, int argc, const char *c
 {
     struct redis_call *c;
 
-    if (l->state != UP && !l->waits)
+    if (l->state != UP && (!l->waits || l->waiting_count >= WAITING_MAX))
         return NULL;
     c = redis_call_new(argc, argv, len, replied, arg);
     if (c == NULL)
         return NULL;
     if (l->state != UP) {
         TAILQ_INSERT_TAIL(&l->waiting, c, link);
+        l->waiting_count++;
         return c;
     }
     if (redis_session_send(l->session, c, l->config.timeout_ms))
@@ -449,7 +452,7 @@ static bool copy_texts(struct redis_link *l, const struct redis_link_config *con
     bool good = true;
 
     for (size_t i = 0; i < sizeof text / sizeof text[0]; i++) {
-        *text[i] = strdup(from[i]);
+        *text[i] = strdup(from[i] != NULL ? from[i] : "");
         good = good && *text[i] != NULL;
     }
     return good;

@@ -26,7 +26,7 @@ struct redis_link_config {
     struct loop *loop;
     struct redis_url url;         /* database and, without Sentinels, the server; copied */
     const char *const *sentinels; /* "HOST:PORT", NULL-terminated; none: NULL or empty; copied */
-    const char *master_name;      /* copied, as all below */
+    const char *master_name;      /* copied, as all texts below; NULL is "" */
     const char *username;         /* "" = Redis's default user */
     const char *password;         /* "" = none is sent */
     const char *channel;          /* subscribed to */
@@ -54,8 +54,8 @@ struct redis_call;
 /*
  * Send the command of ARGC arguments of LEN octets each (copied). REPLIED from a later turn,
  * exactly once unless cancelled; NULL may be given for REPLIED where the answer does not matter.
- * Commands are carried out in the order of the calls. NULL: the link is down, or out of memory:
- * nothing is begun.
+ * Commands are carried out in the order of the calls. NULL: the link is down, too much is under
+ * way, or out of memory: nothing is begun.
  */
 struct redis_call *redis_link_call(struct redis_link *l, int argc, const char *const *argv,
                                    const size_t *len, redis_replied replied, void *arg);

@@ -308,6 +308,48 @@ static void hung_and_back(void **state)
     redis_server_free(s);
 }
 
+/* Our own thread was busy for longer than the time-out, before it could send anything. */
+static void we_are_late_ourselves(void **state)
+{
+    struct redis_server *s = redis_server_new(NULL);
+    struct bed b;
+
+    (void)state;
+    bed_init(&b);
+    struct redis_link_config c = config_of(&b, url_of(redis_server_port(s)));
+    bed_link(&b, &c);
+    await(&b, &b.ups, 1);
+    run_for(b.loop, 20);
+    assert_non_null(say(&b, "GET sts:none"));
+    for (int64_t end = clock_ms() + 2 * TIMEOUT_MS; clock_ms() < end;)
+        continue;
+    await(&b, &b.answers, 1);
+    assert_int_equal(b.nulls, 0);
+    assert_int_equal(b.downs, 0);
+    bed_clear(&b);
+    redis_server_free(s);
+}
+
+/* Who asks before it is connected waits, but not without end. */
+static void not_too_many_wait(void **state)
+{
+    struct redis_server *s = redis_server_new(NULL);
+    struct bed b;
+    int begun = 0;
+
+    (void)state;
+    redis_server_stop(s);
+    bed_init(&b);
+    struct redis_link_config c = config_of(&b, url_of(redis_server_port(s)));
+    bed_link(&b, &c);
+    while (begun < 100000 && say(&b, "GET a") != NULL)
+        begun++;
+    assert_int_equal(begun, 10000);
+    await(&b, &b.nulls, begun);
+    bed_clear(&b);
+    redis_server_free(s);
+}
+
 /* Nobody asks anything: it is noticed in the background. */
 static void hung_while_idle(void **state)
 {
@@ -658,6 +700,8 @@ int main(void)
         cmocka_unit_test(killed_and_back),
         cmocka_unit_test(hung_and_back),
         cmocka_unit_test(hung_while_idle),
+        cmocka_unit_test(we_are_late_ourselves),
+        cmocka_unit_test(not_too_many_wait),
         cmocka_unit_test(refused_by_the_server),
         cmocka_unit_test(emptied_while_it_is_up),
         cmocka_unit_test(distrusted),
