@@ -16,7 +16,7 @@ FAULTS = ("killed", "hung", "absent", "full", "replica", "password", "type", "fl
 
 def domains():
     bad = [catalogue.one_mx(f"{name}.test", "MX self-signed", certificate="self-signed", ttl=1)
-           for name in ("learned", "changed", "forgotten", "hmac", "failover", "acl", *FAULTS)]
+           for name in ("learned", "orphaned", "changed", "forgotten", "hmac", "failover", "acl", *FAULTS)]
     good = [catalogue.Domain("good.test", "nothing")] + [catalogue.Domain(f"{name}-good.test", "nothing") for name in ("learned", *FAULTS, "failover", "type")]
     short = [catalogue.Domain("short.test", "a life of seconds", max_age=catalogue.SHORT)]
     return (bad + list({d.name: d for d in good}.values()) + short
@@ -27,13 +27,13 @@ def policy_key(domain):
     return "sts:policy:" + domain
 
 
-def known_to(node, domain, **want):
+def known_to(node, domain, seconds=10, **want):
     """Waits until the node's own memory or store knows the policy."""
     def knows():
         found = entry(node, domain)
         return found and all(found[key] == value for key, value in want.items()) and (
             {"memory", "store"} & set(found["tiers"]))
-    wait.until(knows, 10, f"{node.name} knows {domain} {want}", 0.05)
+    wait.until(knows, seconds, f"{node.name} knows {domain} {want}", 0.02)
 
 
 @case("what one node learns all know: a fetch and a probe for the whole cluster")
@@ -57,6 +57,24 @@ def learned(lab):
         same("redis" in stsctl.entries(three)["learned.test"]["tiers"], True, "list names the tier")
         same(stats(one)["up"], True, "stats")
         look_at(redis)
+    redis.kill()
+
+
+@case("what one node has learned protects the others when DNS and policy host are forged or gone")
+def orphaned(lab):
+    """Whoever can keep the record and the policy from us today does not get past what any node saw yesterday."""
+    redis = cluster.server("redis-orphaned").start()
+    domain = lab.domains["orphaned.test"]
+    with Cluster("orphaned", redis) as c:
+        deferred(c.nodes[0], "orphaned.test")
+        known_to(c.nodes[1], "orphaned.test")
+        domain.host, domain.txt = "down", False
+        lab.rewrite(domain)
+        lab.change(domain, "x")
+        for node in c.nodes:
+            deferred(node, "orphaned.test")
+            same(entry(node, "orphaned.test")["id"], "20260101", f"{node.name}: id")
+        same(lab.fetches("orphaned.test"), 1, "fetches of orphaned.test")
     redis.kill()
 
 
@@ -91,6 +109,7 @@ def refreshed_id(node, domain):
 
 @case("a changed policy is every node's within a second")
 def changed(lab):
+    """Here each has three times as long, for busy machines; bench/cluster holds them to the second."""
     redis = cluster.server("redis-changed").start()
     domain = lab.domains["changed.test"]
     with Cluster("changed", redis) as c:
@@ -99,10 +118,8 @@ def changed(lab):
         domain.mode = "none"
         lab.change(domain, "20260303")
         wait.until(lambda: refreshed_id(c.nodes[0], "changed.test") == "20260303", 10, "the resolver's cache is over")
-        began = time.monotonic()
         for node in c.nodes:
-            known_to(node, "changed.test", id="20260303")
-        print(f"     (known to all {1000 * (time.monotonic() - began):.0f} ms later)", flush=True)
+            known_to(node, "changed.test", 3, id="20260303")
         for node in c.nodes:
             told(node, "changed.test")
     redis.kill()
