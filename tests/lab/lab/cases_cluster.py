@@ -336,7 +336,7 @@ def acl(lab):
     secret = place.STATE / "acl-password"
     secret.write_text("secret\n")
     secret.chmod(0o600)
-    with Cluster("acl", redis, nodes=2, url=f"unix:{redis.socket}", username="sts-milter",
+    with Cluster("acl", redis, nodes=2, url=f"unix:{redis.socket}?db=2", username="sts-milter",
                  password_file=str(secret)) as c:
         deferred(c.nodes[0], "acl.test")
         known_to(c.nodes[1], "acl.test")

@@ -2,10 +2,13 @@
 
 import re
 import secrets
+import shutil
+import subprocess
 
 from . import catalogue, cluster, place, stsctl
 from .case import case, same
 from .cluster import Cluster, comes, connected, deferred, one_line, told
+from .daemon import BINARY
 from .island import Island
 
 FILES = place.REPOSITORY / "contrib" / "redis"
@@ -35,7 +38,8 @@ def server(island, password):
 def secret(name, text):
     path = FOLDER / name
     path.write_text(text + "\n")
-    path.chmod(0o600)
+    shutil.chown(path, "root", "sts-milter")
+    path.chmod(0o640)
     return str(path)
 
 
@@ -48,6 +52,7 @@ def setup(lab):
                  password_file=secret("redis.password", password),
                  hmac_key_file=secret("redis.key", secrets.token_hex(32))) as c:
         one, two = c.nodes
+        as_systemd_starts_it(one)
         deferred(one, "setup.test")
         told(one, "setup-good.test")
         deferred(two, "setup.test")
@@ -62,6 +67,13 @@ def setup(lab):
         rights(redis)
         changes_nothing(one)
     redis.kill()
+
+
+def as_systemd_starts_it(node):
+    """As its user from the start: he must be able to read the secrets, too."""
+    argv = ["setpriv", "--reuid", "sts-milter", "--regid", "sts-milter", "--clear-groups", BINARY, "-n", "-c", node.conf]
+    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, timeout=60)
+    same((done.returncode, done.stdout), (0, f"{node.conf}: ok\n"), done.stderr)
 
 
 def tells(node):
@@ -79,6 +91,9 @@ def rights(redis):
     """The daemon's user may do nothing else, and leaves nothing undone for want of a right."""
     denied = [line for line in redis.ask("acl", "log") if line]
     same(denied, [], "what was refused")
+    documented = re.search(r"ACL SETUSER (sts-milter on )>PASSWORD( .*)", (place.REPOSITORY / "redis" / "README.md").read_text())
+    same(f"user {documented[1]}>CHANGE-ME{documented[2]}" in (FILES / "users.acl").read_text().splitlines(), True,
+         "redis/README.md and contrib/redis/users.acl tell the same rights")
     login, redis.login = redis.login, []
     same("NOAUTH" in " ".join(redis.ask("get", "sts:policy:setup.test")), True, "who does not log in gets nothing")
     redis.login = login
