@@ -23,6 +23,8 @@ struct redis_conn {
     struct bufferevent *bev;
     redisReader *reader;
     redisReplyObjectFunctions *plain, make; /* of replies: hiredis's, and ours over them */
+    size_t incomplete; /* octets of the reply that is not all there; the reader drops what it has
+                          read */
     struct redis_calls calls;
     size_t count;
     struct timer timer; /* at the soonest deadline */
@@ -126,10 +128,11 @@ static void handle_all(struct redis_conn *c)
         }
         if (reply == NULL)
             break;
+        c->incomplete = c->reader->len - c->reader->pos;
         handle(c, reply);
         freeReplyObject(reply);
     }
-    if (!c->ended && c->reader->len - c->reader->pos > REDIS_REPLY_MAX)
+    if (!c->ended && c->incomplete > REDIS_REPLY_MAX)
         end(c, "its reply is too long");
 }
 
@@ -140,6 +143,7 @@ static void on_read(struct bufferevent *bev, void *arg)
     size_t len;
 
     while (!c->ended && (len = bufferevent_read(bev, octets, sizeof octets)) > 0) {
+        c->incomplete += len;
         if (redisReaderFeed(c->reader, octets, len) != REDIS_OK)
             end(c, "out of memory");
         else

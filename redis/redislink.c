@@ -39,6 +39,7 @@ struct redis_link {
     struct redis_session *session;
     enum state state;
     bool was_up;                /* before FAILING */
+    bool was_opening;           /* before FAILING: the server that was found did not do */
     bool waits;                 /* the first attempt is not over: calls wait for it */
     struct redis_calls waiting; /* for that */
     size_t waiting_count;
@@ -167,6 +168,7 @@ static void fail(struct redis_link *l, const char *why)
     if (l->state == FAILING)
         return;
     l->was_up = l->state == UP;
+    l->was_opening = l->state == OPENING;
     l->state = FAILING;
     snprintf(l->trouble, sizeof l->trouble, "%s", why);
     loop_defer(l->config.loop, &l->clean);
@@ -218,6 +220,8 @@ static void clean(void *arg)
     l->session = NULL;
     if (l->sentinels != NULL)
         redis_sentinels_cancel(l->sentinels);
+    if (l->sentinels != NULL && l->was_opening)
+        redis_sentinels_doubt(l->sentinels);
     l->state = DOWN;
     count_outage(l);
     timer_start(&l->timer, retry_after(l));

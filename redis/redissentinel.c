@@ -151,6 +151,11 @@ void redis_sentinels_cancel(struct redis_sentinels *s)
     s->told = NULL;
 }
 
+void redis_sentinels_doubt(struct redis_sentinels *s)
+{
+    s->first = (s->first + 1) % s->count;
+}
+
 void redis_sentinels_ask(struct redis_sentinels *s, redis_master_told told, void *arg)
 {
     redis_sentinels_cancel(s);

@@ -22,6 +22,8 @@ void redis_sentinels_free(struct redis_sentinels *s); /* NULL is fine */
 typedef void (*redis_master_told)(void *arg, const struct redis_url *master, const char *why);
 /* One question at a time: a new one takes the place of the one before. */
 void redis_sentinels_ask(struct redis_sentinels *s, redis_master_told told, void *arg);
+/* The master that was told last is of no use: another one is asked first. */
+void redis_sentinels_doubt(struct redis_sentinels *s);
 void redis_sentinels_cancel(struct redis_sentinels *s); /* nothing asked is fine */
 
 #endif

@@ -61,6 +61,19 @@ static void on_fine(void *arg, const redisReply *r)
     is_good(arg, r);
 }
 
+/* To PING: one that cannot save to its disk says so there, too; it is alive, and can be read. */
+static bool is_alive(struct redis_session *s, const redisReply *r)
+{
+    if (r->type == REDIS_REPLY_ERROR && strncmp(r->str, "MISCONF ", 8) == 0)
+        return true;
+    return is_good(s, r);
+}
+
+static void on_alive(void *arg, const redisReply *r)
+{
+    is_alive(arg, r);
+}
+
 static int64_t patience(const struct redis_session *s)
 {
     return s->config.dial.timeout_ms;
@@ -137,7 +150,7 @@ static void on_pong(void *arg, const redisReply *r)
 {
     struct redis_session *s = arg;
 
-    if (is_good(s, r) && !s->ended)
+    if (is_alive(s, r) && !s->ended)
         subscribe(s);
 }
 
@@ -214,7 +227,7 @@ bool redis_session_send(struct redis_session *s, struct redis_call *call, int64_
 void redis_session_ping(struct redis_session *s, int64_t timeout_ms)
 {
     if (!s->ended)
-        say(s, s->subscription, (const char *const[]){"PING", NULL}, on_fine, timeout_ms);
+        say(s, s->subscription, (const char *const[]){"PING", NULL}, on_alive, timeout_ms);
 }
 
 void redis_session_take_calls(struct redis_session *s, struct redis_calls *list)

@@ -604,7 +604,7 @@ static void peer_end(struct peer *p)
 
 static void a_server_that_misbehaves(void **state)
 {
-    static char endless[4 << 20];
+    static char endless[4 << 20], pieces[4 << 20];
     const struct {
         const char *why;
         struct peer peer;
@@ -625,6 +625,9 @@ static void a_server_that_misbehaves(void **state)
         {"a string of gigabytes",
          {.text = endless, .len = sizeof endless, .keeps = true},
          "too long"},
+        {"an array of many strings",
+         {.text = pieces, .len = sizeof pieces, .keeps = true},
+         "too long"},
         {"a push nobody subscribed to",
          {SAYS("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n"
                "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n"
@@ -636,6 +639,10 @@ static void a_server_that_misbehaves(void **state)
     (void)state;
     memset(endless, 'x', sizeof endless);
     memcpy(endless, "$1000000000\r\n", 13);
+    memset(pieces, 'x', sizeof pieces);
+    memcpy(pieces, "*1000\r\n$8181\r\n", 14);
+    for (size_t at = 14 + 8181; at + 9 < sizeof pieces; at += 9 + 8181)
+        memcpy(pieces + at, "\r\n$8181\r\n", 9);
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct peer p = rows[i].peer;
         struct bed b;
@@ -652,6 +659,35 @@ static void a_server_that_misbehaves(void **state)
         bed_clear(&b);
         peer_end(&p);
     }
+}
+
+/* A Sentinel that the others have left behind names a master that is none: another one is asked. */
+static void a_sentinel_that_is_wrong(void **state)
+{
+    char wrong[64], right[64], text[2][32];
+    const char *list[] = {text[0], text[1], NULL};
+    struct peer p[2] = {{.text = wrong, .keeps = true}, {.text = right, .keeps = true}};
+    struct redis_server *dead = redis_server_new(NULL), *s = redis_server_new(NULL);
+    struct bed b;
+
+    (void)state;
+    p[0].len = (size_t)snprintf(wrong, sizeof wrong, "*2\r\n$9\r\n127.0.0.1\r\n$5\r\n%05u\r\n",
+                                redis_server_port(dead));
+    p[1].len = (size_t)snprintf(right, sizeof right, "*2\r\n$9\r\n127.0.0.1\r\n$5\r\n%05u\r\n",
+                                redis_server_port(s));
+    redis_server_kill(dead);
+    for (int i = 0; i < 2; i++)
+        snprintf(text[i], sizeof text[i], "127.0.0.1:%u", peer_start(&p[i]));
+    bed_init(&b);
+    struct redis_link_config c = config_of(&b, url_of(1));
+    c.sentinels = list;
+    bed_link(&b, &c);
+    await(&b, &b.ups, 1);
+    bed_clear(&b);
+    for (int i = 0; i < 2; i++)
+        peer_end(&p[i]);
+    redis_server_free(dead);
+    redis_server_free(s);
 }
 
 /* --- names, and the end at any time --- */
@@ -708,6 +744,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_call),
         cmocka_unit_test(a_fail_over_is_followed),
         cmocka_unit_test(a_server_that_misbehaves),
+        cmocka_unit_test(a_sentinel_that_is_wrong),
         cmocka_unit_test(a_name_is_resolved),
         cmocka_unit_test(freed_at_any_time),
     };

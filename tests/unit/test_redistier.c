@@ -218,6 +218,11 @@ static void tombstones_are_respected(void **state)
     a = &b.node[0];
     c = &b.node[1];
     node_put(&b, c, policy_of_age("ex.test", "1", 100));
+    node_put(&b, c, policy_of_age("sk.test", "1", -5));
+    a->tier->forget(a->tier->ctx, "sk.test", now);
+    run_for(b.loop, 500);
+    print_message("SKEW a reads: '%s'\n", node_reads(&b, a, "sk.test"));
+    c->changes = 0;
     a->tier->forget(a->tier->ctx, "ex.test", now - 50);
     assert_true(run_until(b.loop, has_changed, c));
     f = node_get(&b, c, FACT_POLICY, "ex.test");
@@ -613,6 +618,59 @@ static void what_was_refused_is_made_up_for(void **state)
     nodes_clear(&b);
 }
 
+static bool is_told(void *arg)
+{
+    return strstr(redis_server_text(arg, "GET sts:policy:ex.test"), "forgotten") != NULL;
+}
+
+/* The operator's word is not lost because the server is full, either: it is told again. */
+static void tombstones_wait_for_room(void **state)
+{
+    struct node *a;
+
+    (void)state;
+    nodes_init(&b, NULL, 1);
+    a = &b.node[0];
+    node_put(&b, a, policy_of_age("ex.test", "1", 60));
+    redis_server_text(b.server, "CONFIG SET maxmemory 1");
+    a->tier->forget(a->tier->ctx, "ex.test", clock_unix());
+    assert_string_equal(node_reads(&b, a, "ex.test"), "1");
+    assert_true(node_stats(a).refuses);
+    redis_server_text(b.server, "CONFIG SET maxmemory 0");
+    node_put(&b, a, policy_of_age("ey.test", "1", 60));
+    assert_true(run_until(b.loop, is_told, b.server));
+    assert_int_equal(node_stats(a).outages, 0);
+    nodes_clear(&b);
+}
+
+static bool cannot_save(void *arg)
+{
+    return strstr(redis_server_text(arg, "INFO persistence"), "rdb_last_bgsave_status:err") != NULL;
+}
+
+/* It answers MISCONF to PING, too, and is read all the same. */
+static void a_server_with_a_full_disk_is_read(void **state)
+{
+    char folder[] = "/tmp/sts-redis-XXXXXX";
+    struct node *a, *c;
+
+    (void)state;
+    nodes_init(&b, "enable-protected-configs yes\nsave 3600 1\nstop-writes-on-bgsave-error yes", 1);
+    a = &b.node[0];
+    node_put(&b, a, policy_of_age("ex.test", "1", 60));
+    assert_non_null(mkdtemp(folder));
+    redis_server_text(b.server, "CONFIG SET dir %s", folder);
+    assert_int_equal(rmdir(folder), 0);
+    redis_server_text(b.server, "BGSAVE");
+    assert_true(run_until(b.loop, cannot_save, b.server));
+    c = node_start(&b, 1);
+    assert_string_equal(node_reads(&b, c, "ex.test"), "1");
+    run_for(b.loop, 2500); /* the looks at it */
+    assert_int_equal(node_stats(a).outages, 0);
+    assert_string_equal(node_reads(&b, a, "ex.test"), "1");
+    nodes_clear(&b);
+}
+
 static bool was_away(void *arg)
 {
     return node_stats(arg).outages > 0;
@@ -780,6 +838,8 @@ int main(void)
         cmocka_unit_test(lost_policies_are_given_back),
         cmocka_unit_test(tombstones_are_respected),
         cmocka_unit_test(tombstones_wait_for_the_server),
+        cmocka_unit_test(tombstones_wait_for_room),
+        cmocka_unit_test(a_server_with_a_full_disk_is_read),
         cmocka_unit_test(emptied_servers_are_told),
         cmocka_unit_test(bad_values_are_misses),
         cmocka_unit_test(a_bad_value_counts_once),
