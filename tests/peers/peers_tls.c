@@ -62,11 +62,12 @@ static ssize_t send_flight(int fd, SSL_CTX *ctx, size_t parts, bool spoilt)
         BIO_write(in, data, (int)n);
     SSL_accept(ssl);
     len = BIO_get_mem_data(out, &flight);
-    if (spoilt)
+    if (spoilt && len > 0)
         flight[len / 2] ^= 1;
-    send(fd, flight, (size_t)len * parts / 4, MSG_NOSIGNAL);
+    if (len > 0)
+        send(fd, flight, (size_t)len * parts / 4, MSG_NOSIGNAL);
     SSL_free(ssl);
-    return 0;
+    return len > 0 ? 0 : -1;
 }
 
 static ssize_t send_half_a_flight(int fd, SSL *ssl, SSL_CTX *ctx)

@@ -18,7 +18,7 @@
 /* A test helper that cannot go on stops the program where it stands. */
 #define MUST(condition) ((condition) ? (void)0 : die(#condition, __LINE__))
 
-enum { EARLY_MS = 40, STEP_TIMEOUT_S = 20, WAIT_S = 10, FLOOD_MAX = 16 << 20 };
+enum { EARLY_MS = 40, STEP_TIMEOUT_S = 60, WAIT_S = 10, FLOOD_MAX = 16 << 20 };
 enum { DRIP_MS = 1, TRICKLE_MS = 10, SEND_BUFFER = 32768 };
 
 static void die(const char *what, int line)
