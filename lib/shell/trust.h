@@ -32,7 +32,7 @@ const char *trust_fingerprint(const struct trust *t);
 /*
  * Make CTX (a client context) use the store: CAs, TLS 1.2 at least, no session cache or tickets
  * (trap 45), peer verification as the caller sets it. What a peer can make us compute is bounded:
- * at most 20 intermediates, and no Diffie-Hellman group of its own above 4096 bits. 0, or -1.
+ * at most 20 intermediates, Diffie-Hellman groups of at most 4096 bits. 0, or -1.
  */
 int trust_apply(const struct trust *t, SSL_CTX *ctx);
 

@@ -213,7 +213,7 @@ static void serve_tickets(struct tls_conn *c, void *arg)
     for (size_t sent = 0, len; taken && sent < 16 << 20; sent += len) {
         unsigned char *data;
 
-        len = tls_tickets(tls_conn_ssl(c), 2000, &data);
+        len = tls_tickets(tls_conn_ssl(c), 500, &data);
         taken = tls_conn_raw(c, data, len);
         OPENSSL_free(data);
     }

@@ -336,7 +336,7 @@ static void dhe_of_512_bits(struct deed *d)
     WANT(d, HANDSHAKE("dh key too small"), .never = "QUIT");
 }
 
-/* The larger the longer we compute: with 10,000 bits, which OpenSSL allows, a second and more. */
+/* The larger the longer we compute: with 10,000 bits, which OpenSSL allows, most of a second. */
 static void dhe_of_a_group_that_takes_long(struct deed *d)
 {
     rsa_cert(d);
@@ -345,27 +345,70 @@ static void dhe_of_a_group_that_takes_long(struct deed *d)
     WANT(d, HANDSHAKE("modulus too large"), .never = "QUIT");
 }
 
-static void only_ffdhe8192(SSL_CTX *ctx)
+static void only_known_dhe(SSL_CTX *ctx, const char *group)
 {
     EVP_PKEY_CTX *pctx = EVP_PKEY_CTX_new_from_name(NULL, "DH", NULL);
-    char name[] = "ffdhe8192";
-    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name, 0),
-                           OSSL_PARAM_construct_end()};
-    EVP_PKEY *group = NULL;
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)(uintptr_t)group, 0),
+        OSSL_PARAM_construct_end()};
+    EVP_PKEY *key = NULL;
 
     only_ciphers(ctx, "DHE-RSA-AES128-GCM-SHA256");
     if (EVP_PKEY_fromdata_init(pctx) != 1 ||
-        EVP_PKEY_fromdata(pctx, &group, EVP_PKEY_KEY_PARAMETERS, params) != 1 ||
-        SSL_CTX_set0_tmp_dh_pkey(ctx, group) != 1)
+        EVP_PKEY_fromdata(pctx, &key, EVP_PKEY_KEY_PARAMETERS, params) != 1 ||
+        SSL_CTX_set0_tmp_dh_pkey(ctx, key) != 1)
         abort();
     EVP_PKEY_CTX_free(pctx);
 }
 
-/* Well-known groups do with short exponents, whatever their size. */
-static void dhe_of_a_large_known_group(struct deed *d)
+static void only_ffdhe6144(SSL_CTX *ctx)
+{
+    only_known_dhe(ctx, "ffdhe6144");
+}
+
+/* A well-known one takes hardly less. */
+static void dhe_of_a_known_group_that_takes_long(struct deed *d)
 {
     rsa_cert(d);
-    d->tune_mx = only_ffdhe8192;
+    d->tune_mx = only_ffdhe6144;
+    STEPS(d, UP_TO_220, TLS, STALL);
+    WANT(d, HANDSHAKE("modulus too large"), .never = "QUIT");
+}
+
+static void only_ffdhe4096(SSL_CTX *ctx)
+{
+    only_known_dhe(ctx, "ffdhe4096");
+}
+
+static void dhe_of_4096_bits(struct deed *d)
+{
+    rsa_cert(d);
+    d->tune_mx = only_ffdhe4096;
+    STEPS(d, UP_TO_220, TLS, HEAR, BYE, STALL);
+    WANT(d, PASSES);
+}
+
+static void only_tls13_ffdhe8192(SSL_CTX *ctx)
+{
+    SSL_CTX_set1_groups_list(ctx, "ffdhe8192");
+}
+
+/* In TLS 1.3 it is not offered. */
+static void group_that_takes_long(struct deed *d)
+{
+    d->tune_mx = only_tls13_ffdhe8192;
+    STEPS(d, UP_TO_220, TLS, STALL);
+    WANT(d, HANDSHAKE("sslv3 alert handshake failure"), .never = "QUIT");
+}
+
+static void slow_group_preferred(SSL_CTX *ctx)
+{
+    SSL_CTX_set1_groups_list(ctx, "ffdhe8192:ffdhe6144:P-256");
+}
+
+static void group_that_takes_long_or_another(struct deed *d)
+{
+    d->tune_mx = slow_group_preferred;
     STEPS(d, UP_TO_220, TLS, HEAR, BYE, STALL);
     WANT(d, PASSES);
 }
@@ -410,7 +453,7 @@ static ssize_t send_tickets(int fd, SSL *ssl, SSL_CTX *ctx)
     (void)ctx;
     do {
         unsigned char *data;
-        size_t len = tls_tickets(ssl, 2000, &data);
+        size_t len = tls_tickets(ssl, 500, &data);
 
         n = send(fd, data, len, MSG_NOSIGNAL);
         OPENSSL_free(data);
@@ -723,7 +766,10 @@ static const struct misdeed misdeeds[] = {
     MISDEED(no_certificate_at_all),
     MISDEED(dhe_of_512_bits),
     MISDEED(dhe_of_a_group_that_takes_long),
-    MISDEED(dhe_of_a_large_known_group),
+    MISDEED(dhe_of_a_known_group_that_takes_long),
+    MISDEED(dhe_of_4096_bits),
+    MISDEED(group_that_takes_long),
+    MISDEED(group_that_takes_long_or_another),
     MISDEED(renegotiation),
     MISDEED(key_updates_without_end),
     MISDEED(tickets_without_end),
