@@ -736,8 +736,7 @@ static void the_operator_is_told_the_tier(void **state)
         print_message("%s\n", rows[i].why);
         node_init(&n, dead);
         if (rows[i].store_age != 0)
-            store_keep(n.bed.store,
-                       make_record("ex.test", "enforce", rows[i].store_age, 10 * DAY));
+            store_keep(n.bed.store, make_record("ex.test", "enforce", rows[i].store_age, 10 * DAY));
         if (rows[i].shared_age != 0)
             shared_keep(enforce("ex.test", "r", rows[i].shared_age));
         shared.is_down = rows[i].down;
