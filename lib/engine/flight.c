@@ -264,12 +264,29 @@ static void give_back(struct flight *f)
         t->give_back(t->ctx, f->known);
 }
 
+/* The tier has what was forgotten: it did not hear of that (it was away, or we were). */
+static void tell_forgotten(struct flight *f)
+{
+    const struct tier *t = tier_of(f);
+
+    if (f->rung == RUNG_SHARED && t->forget != NULL)
+        t->forget(t->ctx, f->name, f->forgotten_at);
+}
+
 /* A tombstone's only news is that there was something. */
 static bool take(struct flight *f, struct fact *fact)
 {
-    if (fact == NULL || fact->forgotten_at == 0)
+    if (fact == NULL)
+        return false;
+    if (fact->forgotten_at != 0) {
+        if (fact->forgotten_at > f->forgotten_at)
+            f->forgotten_at = fact->forgotten_at;
+        forget_outdated(f, fact->forgotten_at);
+        return false;
+    }
+    if (!fact_is_forgotten(fact, f->forgotten_at))
         return learn(f, fact);
-    forget_outdated(f, fact->forgotten_at);
+    tell_forgotten(f);
     return false;
 }
 
@@ -447,6 +464,7 @@ void flight_begin_anew(struct flight *f)
     fact_unref(f->known);
     fact_unref(f->result);
     f->known = f->result = NULL;
+    f->forgotten_at = 0;
     f->rung = RUNG_MEMORY;
     f->rounds = 0;
     step_later(f);

@@ -34,10 +34,11 @@ struct flight {
     struct task step;
     enum rung rung;
     struct wish wish;
-    struct fact *known;  /* the best so far, fresh or not */
-    struct fact *result; /* set when landed */
-    void *work;          /* what the rung waits for */
-    int64_t began;       /* the work, clock_ms */
+    struct fact *known;   /* the best so far, fresh or not */
+    int64_t forgotten_at; /* the latest tombstone met: what was fetched before is not learned */
+    struct fact *result;  /* set when landed */
+    void *work;           /* what the rung waits for */
+    int64_t began;        /* the work, clock_ms */
     bool claimed;
     bool kept;  /* claimed, and there is something for other nodes to read */
     int rounds; /* of claims that others won */

@@ -181,11 +181,36 @@ static void learn_late(struct storetier *t, const struct reading *g, struct fact
     fact_unref(told);
 }
 
+/* A tombstone: other tiers may still have what was forgotten. NULL: out of memory. */
+static struct fact *fact_of_tombstone(const struct policy_record *r)
+{
+    struct fact *f = fact_new(FACT_POLICY, r->name);
+
+    if (f == NULL)
+        return NULL;
+    f->state = FACT_ABSENT;
+    f->forgotten_at = r->forgotten_at;
+    return f;
+}
+
+static struct fact *fact_read(const struct policy_record *r)
+{
+    if (r == NULL)
+        return NULL;
+    return r->policy == NULL && r->forgotten_at != 0 ? fact_of_tombstone(r) : storetier_fact(r);
+}
+
+/* An expired policy is not applied (R63). */
+static bool is_told(const struct fact *f)
+{
+    return f != NULL && (f->forgotten_at != 0 || fact_has_policy(f, clock_unix()));
+}
+
 static void on_read(void *arg, const struct policy_record *record)
 {
     struct reading *g = arg;
     struct storetier *t = g->tier;
-    struct fact *fact = record == NULL ? NULL : storetier_fact(record);
+    struct fact *fact = fact_read(record);
     tier_got got = g->got;
     void *got_arg = g->arg;
     bool late = g->late, quick = clock_ms() - g->began < STORETIER_GET_MS;
@@ -196,9 +221,8 @@ static void on_read(void *arg, const struct policy_record *record)
     reading_free(g);
     if (t->hangs && (quick || t->late == 0))
         note_answering(t);
-    /* An expired policy is not applied (R63). */
     if (!late)
-        got(got_arg, fact_has_policy(fact, clock_unix()) ? fact : NULL);
+        got(got_arg, is_told(fact) ? fact : NULL);
     fact_unref(fact);
 }
 

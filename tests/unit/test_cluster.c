@@ -570,6 +570,39 @@ static void a_tombstone_outdoes_the_own_store(void **state)
     }
 }
 
+/* Redis was away when it was forgotten here, and the daemon has been restarted since: what Redis
+ * has still is not believed, and it is told. */
+static void the_own_tombstone_outdoes_the_shared_policy(void **state)
+{
+    static const struct {
+        const char *why;
+        int64_t age;
+        enum fact_state want;
+        size_t want_forgets;
+    } rows[] = {
+        {"fetched before", 100, FACT_FAILED, 1},
+        {"fetched after", 5, FACT_FOUND, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct node n;
+        struct policy_record gone = {.name = "ex.test", .forgotten_at = now - 50};
+        print_message("%s\n", rows[i].why);
+        node_init(&n, dead);
+        store_keep(n.bed.store, gone);
+        shared_keep(enforce("ex.test", "old", rows[i].age));
+        shared.claim = CLAIM_UNAVAILABLE;
+        struct got g = obtain(&n, &policy_wish);
+        assert_int_equal(g.fact->state, rows[i].want);
+        assert_int_equal(shared.forgets, rows[i].want_forgets);
+        if (shared.forgets > 0)
+            assert_int_equal(shared.forgotten_at, now - 50);
+        fact_unref(g.fact);
+        node_clear(&n);
+    }
+}
+
 /* What only this node saw is not shared, and those who wait are told to ask for themselves. */
 static void failures_stay_here(void **state)
 {
@@ -798,6 +831,7 @@ int main(void)
         cmocka_unit_test(a_lost_policy_is_given_back),
         cmocka_unit_test(a_shared_policy_reaches_the_store),
         cmocka_unit_test(a_tombstone_outdoes_the_own_store),
+        cmocka_unit_test(the_own_tombstone_outdoes_the_shared_policy),
         cmocka_unit_test(failures_stay_here),
         cmocka_unit_test(a_failing_host_is_confirmed),
         cmocka_unit_test(a_refresh_is_shared),

@@ -234,7 +234,7 @@ static void stored_policies_are_told(void **state)
     } row[] = {
         {.why = "unexpired", .name = "a.test", .age = DAY - 1, .want = true},
         {.why = "R63: expired, not applied", .name = "b.test", .age = DAY},
-        {.why = "a tombstone", .name = "c.test", .tombstone = true},
+        {.why = "a tombstone", .name = "c.test", .tombstone = true, .want = true},
         {.why = "nothing there", .name = "d.test", .nothing = true},
     };
     struct bed b;
@@ -253,6 +253,8 @@ static void stored_policies_are_told(void **state)
         struct fact *f = ask(&b, row[i].name);
         if ((f != NULL) != row[i].want)
             fail_msg("%s", row[i].why);
+        if (f != NULL)
+            assert_int_equal(f->forgotten_at, row[i].tombstone ? now - 5 : 0);
         fact_unref(f);
     }
     bed_clear(&b);
