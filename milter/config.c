@@ -51,7 +51,7 @@ static struct config *config_new(const char *path)
         return NULL;
     atomic_init(&c->refs, 1);
     c->path = strdup(path);
-    c->line = calloc(key_count(), sizeof *c->line);
+    c->line = calloc(key_count() + 1, sizeof *c->line);
     ok = c->path != NULL && c->line != NULL;
     for (const struct conf_key *k = conf_keys; ok && k->name != NULL; k++) {
         if (!has_field(k))
