@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { CODE_DIGITS = 3 };
+enum { CODE_DIGITS = 3, CLOSING = 421 };
 
 void smtp_reply_init(struct smtp_reply *r)
 {
@@ -69,6 +69,14 @@ static int code_of(const char *line)
     return (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
 }
 
+/* A server that closes says 421 at any time, even in the midst of another reply: that one says no
+ * more (R281, RFC 5321 3.8). */
+static void begin_anew(struct smtp_reply *r)
+{
+    r->lines = 0;
+    r->starttls = false;
+}
+
 /* A line is complete: LEN octets in r->line, at least three digits, without CR and LF. */
 static void end_line(struct smtp_reply *r, size_t len)
 {
@@ -78,6 +86,8 @@ static void end_line(struct smtp_reply *r, size_t len)
     int code = code_of(r->line);
 
     r->line_len = 0;
+    if (r->lines > 0 && code != r->code && code == CLOSING && last)
+        begin_anew(r);
     if (r->lines > 0 && code != r->code) {
         set_bad(r, "reply lines with different codes");
         return;

@@ -35,7 +35,8 @@ void smtp_reply_init(struct smtp_reply *r);
 /*
  * Feed LEN octets of DATA. Returns the status; *USED is how many octets belonged to this reply:
  * after SMTP_DONE, octets from there on came behind it (R270). Lines end in LF, a CR before it is
- * dropped; a NUL or a bare CR is SMTP_BAD; all lines must have the same code (R262).
+ * dropped; a NUL or a bare CR is SMTP_BAD; all lines must have the same code
+ * (R262), but a line "421 ..." in their midst is a reply of its own (R281).
  * RFC 5321 4.2, 4.5.3.1.5; R261 to R264.
  */
 enum smtp_status smtp_reply_feed(struct smtp_reply *r, const char *data, size_t len, size_t *used);

@@ -272,7 +272,7 @@ static void ehlo_421(struct deed *d)
 static void ehlo_starttls_and_421(struct deed *d)
 {
     STEPS(d, TO_EHLO, SAY("250-mx.test\r\n250-STARTTLS\r\n421 closing\r\n"));
-    WANT(d, UNKNOWN("no valid SMTP reply"));
+    WANT(d, UNKNOWN("EHLO answered with 421"));
 }
 
 static void ehlo_550(struct deed *d)
@@ -335,6 +335,13 @@ static void starttls_endless(struct deed *d)
 static void starttls_421(struct deed *d)
 {
     STEPS(d, TO_STARTTLS, SAY("421 closing\r\n"));
+    WANT(d, UNKNOWN("STARTTLS answered with 421"));
+}
+
+/* As garbage it would be a failure of TLS: any 421 is unknown. */
+static void starttls_granted_and_421(struct deed *d)
+{
+    STEPS(d, TO_STARTTLS, SAY("220-go ahead\r\n421 closing\r\n"));
     WANT(d, UNKNOWN("STARTTLS answered with 421"));
 }
 
@@ -511,6 +518,7 @@ static const struct misdeed misdeeds[] = {
     MISDEED(starttls_byte_by_byte),
     MISDEED(starttls_endless),
     MISDEED(starttls_421),
+    MISDEED(starttls_granted_and_421),
     MISDEED(starttls_454),
     MISDEED(starttls_501),
     MISDEED(starttls_503),
