@@ -25,6 +25,12 @@ const struct tier *durable_tier(const struct durable *d)
     return d->tier != NULL ? storetier_tier(d->tier) : NULL;
 }
 
+/* A decision without the policy, an accept, must not stand: the next recipient is judged by it. */
+static void learned_late(void *arg, const char *domain)
+{
+    decisions_forget(arg, domain);
+}
+
 bool durable_equip(struct durable *d, const struct engine_config *config,
                    struct lookup_context *context, struct facts *memory, const struct tier *shared,
                    const uint32_t *retry_after)
@@ -40,7 +46,10 @@ bool durable_equip(struct durable *d, const struct engine_config *config,
         .log_arg = config->log_arg,
     };
 
-    if (d->store == NULL || config->store_read_only)
+    if (d->store == NULL)
+        return true;
+    storetier_on_late(d->tier, learned_late, context->memory);
+    if (config->store_read_only)
         return true;
     d->refresher = refresher_new(&refresh);
     if (d->refresher == NULL)

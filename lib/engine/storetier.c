@@ -32,6 +32,8 @@ struct writing {
 
 struct storetier {
     struct tier tier;
+    void (*learned)(void *arg, const char *domain);
+    void *learned_arg;
     struct loop *loop;
     struct store *store;
     struct facts *memory;
@@ -177,6 +179,8 @@ static void learn_late(struct storetier *t, const struct reading *g, struct fact
         g->forgotten == facts_forgotten(t->memory)) {
         keep_pause(told, has); /* nobody else has it yet */
         facts_put(t->memory, told, now);
+        if (t->learned != NULL)
+            t->learned(t->learned_arg, fact->name);
     }
     fact_unref(told);
 }
@@ -424,6 +428,13 @@ void storetier_free(struct storetier *t)
         writing_free(OWNER_OF(t->writings.newer, struct writing, link));
     free(t->offer);
     free(t);
+}
+
+void storetier_on_late(struct storetier *t, void (*learned)(void *arg, const char *domain),
+                       void *arg)
+{
+    t->learned = learned;
+    t->learned_arg = arg;
 }
 
 const struct tier *storetier_tier(const struct storetier *t)

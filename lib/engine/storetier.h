@@ -32,6 +32,11 @@ enum {
 struct storetier *storetier_new(struct loop *loop, struct store *store, struct facts *memory);
 void storetier_free(struct storetier *t); /* after the ladder, before the store; NULL is fine */
 
+/* LEARNED(ARG, domain), from a turn of the loop, when what came late has given memory a policy:
+ * decisions may have been made without it. NULL: nobody wants to know. */
+void storetier_on_late(struct storetier *t, void (*learned)(void *arg, const char *domain),
+                       void *arg);
+
 /* For ladder_config.tier[LADDER_STORE]; valid as long as T. */
 const struct tier *storetier_tier(const struct storetier *t);
 

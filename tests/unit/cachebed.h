@@ -314,10 +314,13 @@ void store_free(struct store *s)
     free(s);
 }
 
+/* What store_new() makes, for those who have the engine open it; it is theirs then. */
+static struct store *store_to_open;
+
 struct store *store_new(const struct store_config *config)
 {
     (void)config;
-    return NULL;
+    return store_to_open;
 }
 
 int store_start(struct store *s)
