@@ -52,7 +52,11 @@ static const char put_script[] =
     "  if old.state == 'forgotten' or old.at ~= new.at then return old.at > new.at end\n"
     "  return old.id == new.id and old.fresh_until >= new.fresh_until\n"
     "end\n"
-    "if old and stands() then return 'old' end\n"
+    /* Who wants a policy forgotten is told when it was fetched. */
+    "if old and stands() then\n"
+    "  if new.state == 'forgotten' and old.state == 'policy' then return old.at end\n"
+    "  return 'old'\n"
+    "end\n"
     "redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])\n"
     "local same = old and old.state == new.state and old.at == new.at and old.id == new.id\n"
     "if ARGV[5] ~= '' and not same then redis.call('PUBLISH', ARGV[4], ARGV[5]) end\n"

@@ -61,7 +61,7 @@ void redis_tier_cancel_all(struct redis_tier *t);
 /* redistierput.c: of struct tier. */
 void redis_tier_put(void *ctx, const struct fact *fact);
 void redis_tier_give_back(void *ctx, const struct fact *fact);
-void redis_tier_forget(void *ctx, const char *domain, int64_t at);
+void redis_tier_forget(void *ctx, const char *domain, int64_t at, bool now);
 /* Send those that the server has not taken. */
 void redis_tier_send_tombstones(struct redis_tier *t);
 void redis_tier_drop_tombstones(struct redis_tier *t);

@@ -14,6 +14,7 @@ struct tombstone {
     struct redis_tier *tier;
     struct redis_script_call *call; /* NULL: to be sent then */
     int64_t at;
+    bool now; /* the operator has just said so, and it was not answered yet */
     char domain[DOMAIN_SIZE];
 };
 
@@ -112,11 +113,29 @@ static void tombstone_free(struct tombstone *s)
     free(s);
 }
 
+static void send_tombstone(struct tombstone *s);
+
+/*
+ * It was refused, for what is there is of the time that the answer gives: by the clock of another
+ * node, which is ahead of ours. The operator means that one, too.
+ */
+static bool is_meant(const struct tombstone *s, const redisReply *reply)
+{
+    return s->now && reply != NULL && reply->type == REDIS_REPLY_INTEGER &&
+           reply->integer >= s->at && reply->integer < clock_unix() + REDIS_CLOCKS_APART;
+}
+
 static void on_forgotten(void *arg, const redisReply *reply)
 {
     struct tombstone *s = arg;
 
     s->call = NULL;
+    if (is_meant(s, reply)) {
+        s->at = reply->integer + 1;
+        s->now = false;
+        send_tombstone(s);
+        return;
+    }
     hear_put(s->tier, reply);
     if (reply != NULL && reply->type != REDIS_REPLY_ERROR)
         tombstone_free(s);
@@ -137,12 +156,14 @@ void redis_tier_send_tombstones(struct redis_tier *t)
     for (struct recency *r = t->tombstones.newer; r != &t->tombstones; r = r->newer) {
         struct tombstone *s = OWNER_OF(r, struct tombstone, link);
 
-        if (s->call == NULL)
+        if (s->call == NULL) {
+            s->now = false; /* it may have been fetched again since */
             send_tombstone(s);
+        }
     }
 }
 
-void redis_tier_forget(void *ctx, const char *domain, int64_t at)
+void redis_tier_forget(void *ctx, const char *domain, int64_t at, bool now)
 {
     struct redis_tier *t = ctx;
     struct tombstone *s;
@@ -154,6 +175,7 @@ void redis_tier_forget(void *ctx, const char *domain, int64_t at)
         return;
     s->tier = t;
     s->at = at;
+    s->now = now;
     snprintf(s->domain, sizeof s->domain, "%s", domain);
     recency_add(&t->tombstones, &s->link);
     t->tombstone_count++;

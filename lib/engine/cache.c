@@ -274,7 +274,7 @@ static void forget_read(void *arg, const struct policy_record *record)
     snprintf(change.record.name, sizeof change.record.name, "%s", e->domain);
     change.record.forgotten_at = time_to_forget(e, record);
     if (shared != NULL && shared->forget != NULL)
-        shared->forget(shared->ctx, e->domain, change.record.forgotten_at);
+        shared->forget(shared->ctx, e->domain, change.record.forgotten_at, true);
     if (!store_change(e->cache->config.store, &change, forget_written, e))
         forget_written(e, STORE_TROUBLE);
 }

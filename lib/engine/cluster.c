@@ -77,7 +77,7 @@ static void forget(struct cluster *c, const char *domain, int64_t forgotten_at)
         decisions_forget(g->decisions, domain);
     }
     if (g->own != NULL && g->own->forget != NULL)
-        g->own->forget(g->own->ctx, domain, forgotten_at);
+        g->own->forget(g->own->ctx, domain, forgotten_at, false);
 }
 
 static void on_read(void *arg, struct fact *fact)
@@ -160,7 +160,7 @@ static void give_back_record(struct cluster *c, const struct policy_record *r)
     if (fact != NULL)
         give_back(c, fact);
     else if (r->policy == NULL && t->forget != NULL)
-        t->forget(t->ctx, r->name, r->forgotten_at);
+        t->forget(t->ctx, r->name, r->forgotten_at, false);
     fact_unref(fact);
 }
 

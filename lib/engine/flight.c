@@ -237,7 +237,7 @@ static void forget_outdated(struct flight *f, int64_t forgotten_at)
     fact_unref(f->known);
     f->known = NULL;
     if (c->tier[LADDER_STORE] != NULL && c->tier[LADDER_STORE]->forget != NULL)
-        c->tier[LADDER_STORE]->forget(c->tier[LADDER_STORE]->ctx, f->name, forgotten_at);
+        c->tier[LADDER_STORE]->forget(c->tier[LADDER_STORE]->ctx, f->name, forgotten_at, false);
 }
 
 static int64_t fetched_at(const struct fact *fact)
@@ -270,7 +270,7 @@ static void tell_forgotten(struct flight *f)
     const struct tier *t = tier_of(f);
 
     if (f->rung == RUNG_SHARED && t->forget != NULL)
-        t->forget(t->ctx, f->name, f->forgotten_at);
+        t->forget(t->ctx, f->name, f->forgotten_at, false);
 }
 
 /* A tombstone's only news is that there was something. */

@@ -353,11 +353,12 @@ static void put(void *ctx, const struct fact *fact)
 }
 
 /* A store that cannot be asked keeps the policy; the shared tier goes on telling of it. */
-static void forget(void *ctx, const char *domain, int64_t at)
+static void forget(void *ctx, const char *domain, int64_t at, bool now)
 {
     struct storetier *t = ctx;
     struct store_change change = {.kind = STORE_FORGET};
 
+    (void)now;
     snprintf(change.record.name, sizeof change.record.name, "%s", domain);
     change.record.forgotten_at = at;
     store_change(t->store, &change, NULL, NULL);

@@ -56,9 +56,10 @@ struct tier {
     /* The three below may be NULL. */
     /* FACT (a policy) is known here, and the tier has lost it, or may have. No news to others. */
     void (*give_back)(void *ctx, const struct fact *fact);
-    /* The operator's word at AT (Unix s): leave a tombstone that policies fetched before do not
-     * displace, and tell the others. */
-    void (*forget)(void *ctx, const char *domain, int64_t at);
+    /* DOMAIN was forgotten at AT (Unix s): leave a tombstone that policies fetched before do not
+     * displace, and tell the others. NOW: the operator says so at this moment, and means whatever
+     * is there, though it was fetched later by the clock of another node. */
+    void (*forget)(void *ctx, const char *domain, int64_t at, bool now);
     void (*stats)(void *ctx, struct tier_stats *stats);
 };
 

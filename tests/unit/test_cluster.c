@@ -27,6 +27,7 @@ static struct shared {
     bool released_kept;
     char given[HAS_MAX][64], forgotten[64];
     int64_t forgotten_at;
+    bool forgotten_now;
 } shared;
 
 struct asked {
@@ -145,10 +146,11 @@ static void shared_give_back(void *ctx, const struct fact *f)
     shared.given_back++;
 }
 
-static void shared_forget(void *ctx, const char *domain, int64_t at)
+static void shared_forget(void *ctx, const char *domain, int64_t at, bool at_this_moment)
 {
     (void)ctx;
     shared.forgets++;
+    shared.forgotten_now = at_this_moment;
     shared.forgotten_at = at;
     snprintf(shared.forgotten, sizeof shared.forgotten, "%s", domain);
 }
@@ -445,6 +447,7 @@ static void an_emptied_cache_is_given_all(void **state)
     assert_false(was_given("over.test")); /* R63 */
     await_count(&n.bed, &shared.forgets, 1);
     assert_string_equal(shared.forgotten, "gone.test");
+    assert_false(shared.forgotten_now);
     assert_int_equal(shared.forgotten_at, now - 5);
     node_clear(&n);
 }
@@ -799,6 +802,7 @@ static void forgetting_reaches_the_cluster(void **state)
         struct told t = request(&n, CACHE_FORGET, "ex.test");
         assert_int_equal(t.outcome, CACHE_DONE);
         assert_string_equal(shared.forgotten, "ex.test");
+        assert_true(shared.forgotten_now);
         assert_int_equal(shared.forgotten_at - now, rows[i].want_at);
         assert_string_equal(known_id(&n, "ex.test"), "");
         node_clear(&n);

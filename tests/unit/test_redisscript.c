@@ -112,11 +112,11 @@ static void newest_wins(void **state)
         {"absence over nothing", NOTHING, V(A, 0, 9), "kept"},
         {"a policy over absence", V(A, 0, 9), V(P, -500, 9), "kept"},
         {"a tombstone over an older policy", V(P, -50, 9), V(F, -5, 0), "kept"},
-        {"a tombstone before the fetch", V(P, -5, 9), V(F, -50, 0), "old"},
+        {"a tombstone before the fetch", V(P, -5, 9), V(F, -50, 0), "its time"},
         {"a policy fetched before it was forgotten", V(F, -5, 0), V(P, -6, 9), "old"},
         {"a policy fetched since", V(F, -5, 0), V(P, -4, 9), "kept"},
         {"in the same second", V(F, -5, 0), V(P, -5, 9), "kept"},
-        {"in the same second, the other way round", V(P, -5, 9), V(F, -5, 0), "old"},
+        {"in the same second, the other way round", V(P, -5, 9), V(F, -5, 0), "its time"},
         {"a later tombstone", V(F, -50, 0), V(F, -5, 0), "kept"},
         {"an earlier tombstone", V(F, -5, 0), V(F, -50, 0), "old"},
         {"a tombstone over absence", V(A, 0, 9), V(F, -50, 0), "kept"},
@@ -174,6 +174,8 @@ static void newest_wins(void **state)
             redis_server_text(server, "SET sts:policy:ex.test %s",
                               json_of(&row[i].old, json, sizeof json));
         const char *got = put(&row[i].new, "", "");
+        if (got[0] >= '0' && got[0] <= '9' && strstr(json, got) != NULL)
+            got = "its time"; /* of what is there */
         if (strcmp(got, row[i].want) != 0)
             fail_msg("%s: %s", row[i].why, got);
         if (strcmp(row[i].want, "kept") == 0) {

@@ -218,12 +218,8 @@ static void tombstones_are_respected(void **state)
     a = &b.node[0];
     c = &b.node[1];
     node_put(&b, c, policy_of_age("ex.test", "1", 100));
-    node_put(&b, c, policy_of_age("sk.test", "1", -5));
-    a->tier->forget(a->tier->ctx, "sk.test", now);
-    run_for(b.loop, 500);
-    print_message("SKEW a reads: '%s'\n", node_reads(&b, a, "sk.test"));
     c->changes = 0;
-    a->tier->forget(a->tier->ctx, "ex.test", now - 50);
+    a->tier->forget(a->tier->ctx, "ex.test", now - 50, false);
     assert_true(run_until(b.loop, has_changed, c));
     f = node_get(&b, c, FACT_POLICY, "ex.test");
     assert_non_null(f);
@@ -242,6 +238,48 @@ static void tombstones_are_respected(void **state)
     nodes_clear(&b);
 }
 
+/* The clock of the node that fetched it is ahead: what the operator wants forgotten is that one. */
+static void the_operator_means_what_is_there(void **state)
+{
+    static const struct {
+        const char *why;
+        int64_t age; /* of the policy, by our clock */
+        bool now;
+        bool want_forgotten;
+        int64_t want_ahead; /* of the tombstone, of our clock */
+    } rows[] = {
+        {"fetched before", 50, true, true, 0},
+        {"in this second", 0, true, true, 1},
+        {"by a clock that is ahead", -20, true, true, 21},
+        {"an old tombstone that is given back means less", -20, false, false, 0},
+        {"a clock that nobody believes", -298, true, true, 299},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct node *a, *c;
+        int64_t now;
+
+        print_message("%s\n", rows[i].why);
+        nodes_init(&b, NULL, 2);
+        a = &b.node[0];
+        c = &b.node[1];
+        now = clock_unix();
+        node_put(&b, c, policy_of_age("ex.test", "1", rows[i].age));
+        c->changes = 0;
+        a->tier->forget(a->tier->ctx, "ex.test", now, rows[i].now);
+        if (rows[i].want_forgotten)
+            assert_true(run_until(b.loop, has_changed, c));
+        struct fact *f = node_get(&b, c, FACT_POLICY, "ex.test");
+        assert_non_null(f);
+        assert_int_equal(f->forgotten_at != 0, rows[i].want_forgotten);
+        if (rows[i].want_forgotten) /* a second may have passed since */
+            assert_in_range(f->forgotten_at - now, rows[i].want_ahead, rows[i].want_ahead + 1);
+        fact_unref(f);
+        nodes_clear(&b);
+    }
+}
+
 static bool is_forgotten(void *arg)
 {
     return strcmp(redis_server_text(arg, "EXISTS sts:policy:ex.test"), "1") == 0;
@@ -257,7 +295,7 @@ static void tombstones_wait_for_the_server(void **state)
     a = &b.node[0];
     redis_server_kill(b.server);
     assert_true(run_until(b.loop, node_is_down, a));
-    a->tier->forget(a->tier->ctx, "ex.test", clock_unix());
+    a->tier->forget(a->tier->ctx, "ex.test", clock_unix(), false);
     redis_server_start(b.server, NULL);
     assert_true(run_until(b.loop, is_forgotten, b.server));
     assert_true(run_until(b.loop, node_is_up, a));
@@ -605,7 +643,7 @@ static void what_was_refused_is_made_up_for(void **state)
         a->emptied = c->changes = 0;
         redis_server_text(b.server, "CONFIG SET min-replicas-to-write 1");
         node_put(&b, a, policy_of_age("ex.test", "1", 60));
-        a->tier->forget(a->tier->ctx, i == 0 ? "ey.test" : "ez.test", clock_unix());
+        a->tier->forget(a->tier->ctx, i == 0 ? "ey.test" : "ez.test", clock_unix(), false);
         fact_unref(node_get(&b, a, FACT_POLICY, "nobody.test"));
         assert_true(strncmp(node_stats(a).trouble, "NOREPLICAS ", 11) == 0);
         assert_int_equal(a->emptied, 0);
@@ -633,7 +671,7 @@ static void tombstones_wait_for_room(void **state)
     a = &b.node[0];
     node_put(&b, a, policy_of_age("ex.test", "1", 60));
     redis_server_text(b.server, "CONFIG SET maxmemory 1");
-    a->tier->forget(a->tier->ctx, "ex.test", clock_unix());
+    a->tier->forget(a->tier->ctx, "ex.test", clock_unix(), false);
     assert_string_equal(node_reads(&b, a, "ex.test"), "1");
     assert_true(node_stats(a).refuses);
     redis_server_text(b.server, "CONFIG SET maxmemory 0");
@@ -776,7 +814,7 @@ static void minimal_rights_suffice(void **state)
     assert_non_null(node_ask(a, &asked));
     run_for(b.loop, 20);
     c->changes = 0;
-    a->tier->forget(a->tier->ctx, "ex.test", clock_unix());
+    a->tier->forget(a->tier->ctx, "ex.test", clock_unix(), false);
     assert_true(run_until(b.loop, has_changed, c));
     assert_string_equal(node_reads(&b, c, "ex.test"), "+");
     redis_server_text(b.server, "LPUSH sts:policy:ey.test x");
@@ -837,6 +875,7 @@ int main(void)
         cmocka_unit_test(own_trouble_stays),
         cmocka_unit_test(lost_policies_are_given_back),
         cmocka_unit_test(tombstones_are_respected),
+        cmocka_unit_test(the_operator_means_what_is_there),
         cmocka_unit_test(tombstones_wait_for_the_server),
         cmocka_unit_test(tombstones_wait_for_room),
         cmocka_unit_test(a_server_with_a_full_disk_is_read),

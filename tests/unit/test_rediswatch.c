@@ -323,7 +323,7 @@ static void tombstones_are_bounded(void **state)
     for (int i = 0; i < 1500; i++) {
         char domain[32];
         snprintf(domain, sizeof domain, "d%d.test", i);
-        t->forget(t->ctx, domain, clock_unix());
+        t->forget(t->ctx, domain, clock_unix(), false);
     }
     assert_int_equal(fake_calls(), 0);
     fake_link->is_up = true;
