@@ -66,8 +66,10 @@ static bool parse_number(const struct conf_key *key, const char *word, int64_t *
         return parse_seconds(word, n);
     if (key->type == CONF_OCTAL)
         return parse_octal(word, n);
+    if (!all_digits(word, strlen(word)))
+        return false;
     *n = digits(word, strlen(word));
-    return all_digits(word, strlen(word));
+    return true;
 }
 
 /* The ends of KEY's range, in the unit that the file has. */

@@ -416,6 +416,11 @@ static const struct fault_case form_cases[] = {
      ":1: decision_timeout: \"1.\" is no number of seconds\n"},
     {"a sign", "decision_timeout = -1", ":1: decision_timeout: \"-1\" is no number of seconds\n"},
     {"no number", "probe { max_hosts = \"\" }", ":1: probe.max_hosts: \"\" is no whole number\n"},
+    /* beyond 64 bits, were each octet a digit (found by fuzzing) */
+    {"letters only", "probe { max_hosts = zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz }",
+     ":1: probe.max_hosts: \"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz\" is no whole number\n"},
+    {"punctuation only", "probe { max_hosts = '!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!' }",
+     ":1: probe.max_hosts: \"!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!\" is no whole number\n"},
     {"hexadecimal", "probe { max_hosts = 0x10 }",
      ":1: probe.max_hosts: \"0x10\" is no whole number\n"},
     {"beyond 64 bits", "probe { max_hosts = 18446744073709551617 }",
