@@ -391,6 +391,21 @@ static void climb_claim(struct flight *f)
         f->rung++;
 }
 
+static void tell_coming(struct ladder_request *r)
+{
+    for (; r != NULL; r = r->next)
+        if (r->wish.coming != NULL)
+            r->wish.coming(r->arg);
+}
+
+static void on_coming(void *arg)
+{
+    struct flight *f = arg;
+
+    tell_coming(f->requests);
+    tell_coming(f->later);
+}
+
 static void climb_network(struct flight *f)
 {
     const struct source *s = &f->ladder->config.source[f->wish.kind];
@@ -400,6 +415,8 @@ static void climb_network(struct flight *f)
         .past_cache = f->wish.past_cache,
         .refresh = f->wish.refresh,
         .trace = f->wish.trace,
+        .coming = on_coming,
+        .arg = f,
     };
 
     f->work = s->start(s->ctx, &q, from_network, f);

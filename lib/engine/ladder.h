@@ -23,6 +23,9 @@ struct question {
     bool past_cache;          /* ask past the resolver's cache */
     bool refresh;             /* FACT_POLICY: as in struct wish */
     struct trace *trace;      /* may be NULL */
+    /* FACT_POLICY: there is one, and it is being fetched. May be NULL; may come inside `start`. */
+    void (*coming)(void *arg);
+    void *arg; /* of coming */
 };
 
 /* FACT: a reference for the callee. NULL: out of memory. */
@@ -74,6 +77,11 @@ struct wish {
      * cancel the request. May be NULL.
      */
     void (*known)(void *arg, struct fact *fact);
+    /*
+     * FACT_POLICY: the domain has one, which is being fetched from the network now: what will be
+     * needed next can be got ready. Under the same rules, and more than once; may be NULL.
+     */
+    void (*coming)(void *arg);
 };
 
 /* FACT is borrowed; NULL only when out of memory. */

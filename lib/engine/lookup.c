@@ -157,6 +157,15 @@ static void policy_told(void *arg, struct fact *fact)
     lookup_step_later(l);
 }
 
+/* The hosts' addresses need not wait for it (DESIGN section 12: round trips). */
+static void policy_coming(void *arg)
+{
+    struct lookup *l = arg;
+
+    l->policy_is_coming = true;
+    lookup_step_later(l);
+}
+
 /* Has an enforce policy come where there was none, or one that let everything pass? */
 static bool is_enforced_now(const struct lookup *l)
 {
@@ -204,6 +213,7 @@ static void want_policy(struct lookup *l)
         .margin = l->request.renewal ? RENEWAL_MARGIN : 0,
         .trace = l->request.trace,
         .known = policy_told,
+        .coming = policy_coming,
     };
 
     if (lookup_policy_is_settled(l) || l->policy_request != NULL)
@@ -263,6 +273,8 @@ static void lookup_step(void *arg)
         want_policy(l);
     if (!l->ended)
         want_mx(l);
+    if (!l->ended)
+        lookup_foresee_hosts(l);
     if (!l->ended)
         lookup_want_hosts(l);
     if (!l->ended)

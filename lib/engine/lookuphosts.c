@@ -1,5 +1,7 @@
 #include "engine/lookupparts.h"
 
+#include "shell/addrs.h"
+
 #include <stdlib.h>
 
 void lookup_drop_hosts(struct lookup *l)
@@ -102,6 +104,21 @@ static void ask_hosts(struct lookup *l)
         h->verdict.verdict = VERDICT_PENDING;
         ask_host(l, policy, i);
         probes++;
+    }
+}
+
+void lookup_foresee_hosts(struct lookup *l)
+{
+    const struct mx_set *mx = l->mx;
+
+    if (!l->policy_is_coming || l->foreseen || mx == NULL || l->host != NULL)
+        return;
+    l->foreseen = true;
+    for (size_t i = 0; i < mx->count && i < l->settings->max_hosts; i++) {
+        const char *name = mx->host[i].name;
+        const struct fact *known = ladder_known(l->context->ladder, FACT_HOST, name);
+        if (mx->host[i].valid && !fact_host_passes(known, clock_unix()))
+            addrs_prefetch(l->context->dns, name);
     }
 }
 

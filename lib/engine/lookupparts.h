@@ -38,6 +38,8 @@ struct lookup {
     struct dns_query *mx_query;
     struct mx_set *mx;
     int64_t mx_began;
+    bool policy_is_coming; /* it is being fetched, so the hosts will be asked for */
+    bool foreseen;         /* ... and their addresses are known soon */
 
     struct judged_host *host; /* set up when policy and MX set are known */
     struct host_request *host_request;
@@ -65,6 +67,10 @@ bool lookup_policy_is_settled(const struct lookup *l);
 struct known lookup_known(const struct lookup *l);
 
 /* --- lookuphosts.c --- */
+
+/* While a policy is being fetched: have the resolver look for the addresses that will be asked for.
+ */
+void lookup_foresee_hosts(struct lookup *l);
 
 /* Ask for the hosts' facts, once policy and MX set are known. */
 void lookup_want_hosts(struct lookup *l);

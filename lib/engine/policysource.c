@@ -14,6 +14,8 @@ struct work {
     struct trace *trace;
     source_done done;
     void *arg;
+    void (*coming)(void *arg);
+    void *coming_arg;
     bool past_cache, refresh;
     int64_t began; /* of the step under way, clock_ms */
     int64_t txt_life;
@@ -143,6 +145,8 @@ static void fetch_ended(void *arg, const struct fetch_result *r)
 static void fetch_policy(struct work *w)
 {
     w->began = clock_ms();
+    if (w->coming != NULL)
+        w->coming(w->coming_arg);
     w->fetch = fetch_start(w->net->fetcher, w->fact->name, fetch_ended, w);
     if (w->fetch == NULL) {
         fetch_failed(w, RESULT_STS_POLICY_FETCH_ERROR, "out of memory");
@@ -368,6 +372,8 @@ static void *start(void *ctx, const struct question *q, source_done done, void *
     w->net = ctx;
     w->done = done;
     w->arg = arg;
+    w->coming = q->coming;
+    w->coming_arg = q->arg;
     w->past_cache = q->past_cache;
     w->refresh = q->refresh;
     w->trace = trace_ref(q->trace);
@@ -381,6 +387,8 @@ static void *start(void *ctx, const struct question *q, source_done done, void *
     }
     carry_on(w);
     ask_txt(w);
+    if (w->known == NULL) /* one that had no policy will hardly have one now */
+        fetch_foresee(w->net->fetcher, w->fact->name);
     return w;
 }
 

@@ -280,6 +280,15 @@ struct fetch *fetch_start(struct fetcher *f, const char *domain, fetch_done done
     return NULL;
 }
 
+void fetch_foresee(struct fetcher *f, const char *domain)
+{
+    char host[HOST_SIZE];
+
+    snprintf(host, sizeof host, "%s%s", host_prefix, domain);
+    if (strlen(host) <= DOMAIN_MAX)
+        addrs_prefetch(f->dns, host);
+}
+
 void fetch_cancel(struct fetch *q)
 {
     if (q == NULL)

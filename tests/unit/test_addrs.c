@@ -18,7 +18,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-enum { TIMEOUT_MS = 1500, MANY = 40 };
+enum { TIMEOUT_MS = 1500, MANY = 40, BUSY = 1024 };
 
 /* ---- sifting ---- */
 
@@ -331,6 +331,49 @@ static void cancelling(void **state)
     assert_int_equal(r.calls, 0);
 }
 
+static bool nothing_pends(void *arg)
+{
+    (void)arg;
+    return dns_pending(dns) == 0;
+}
+
+/* What was asked for in advance is there when it is wanted, and is not asked for again. */
+static void in_advance(void **state)
+{
+    struct result r = {.done = false};
+
+    (void)state;
+    addrs_prefetch(dns, "both.test");
+    assert_int_equal(dns_pending(dns), 2);
+    assert_non_null(addrs_ask(dns, "both.test", false, INT64_MAX, take, &r)); /* under way */
+    assert_true(run_until_set(loop, &r.done));
+    assert_int_equal(r.addrs.count, 2);
+    r.done = false;
+    assert_true(run_until(loop, nothing_pends, NULL));
+    assert_non_null(addrs_ask(dns, "both.test", false, INT64_MAX, take, &r));
+    assert_true(run_until_set(loop, &r.done));
+    assert_int_equal(r.addrs.count, 2);
+    assert_int_equal(fakedns_asked(server, "both.test", DNS_TYPE_A), 1);
+    assert_int_equal(fakedns_asked(server, "both.test", DNS_TYPE_AAAA), 1);
+}
+
+/* Where much is under way nothing is added to it. */
+static void in_advance_only_where_there_is_room(void **state)
+{
+    struct result r[BUSY / 2] = {{.done = false}};
+    char name[40];
+
+    (void)state;
+    for (int i = 0; i < BUSY / 2; i++) {
+        snprintf(name, sizeof name, "d%d.test", i);
+        assert_non_null(addrs_ask(dns, name, false, INT64_MAX, take, &r[i]));
+    }
+    addrs_prefetch(dns, "both.test");
+    assert_int_equal(dns_pending(dns), BUSY);
+    assert_true(run_until(loop, nothing_pends, NULL));
+    assert_int_equal(fakedns_asked_below(server, "both.test"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +381,8 @@ int main(void)
         cmocka_unit_test(our_own_addresses),
         cmocka_unit_test_setup_teardown(asking, setup, teardown),
         cmocka_unit_test_setup_teardown(cancelling, setup, teardown),
+        cmocka_unit_test_setup_teardown(in_advance, setup, teardown),
+        cmocka_unit_test_setup_teardown(in_advance_only_where_there_is_room, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,7 @@ struct fake {
     struct call *call[CALLS_MAX];
     bool asked_past_cache, asked_to_refresh; /* the last */
     bool asked_with_known;
+    bool has_to_fetch;  /* and says so */
     bool released_kept; /* the last claim given back had a result for others */
 };
 
@@ -206,6 +207,8 @@ static void *source_start(void *ctx, const struct question *q, source_done done,
     f->asked_past_cache = q->past_cache;
     f->asked_to_refresh = q->refresh;
     f->asked_with_known = q->known != NULL;
+    if (f->has_to_fetch)
+        q->coming(q->arg);
     if (f->refuses)
         return NULL;
     struct call *c = call_new(f, q->name, (void (*)(void))done, arg);
@@ -301,6 +304,7 @@ struct heard {
     struct ladder_request *request;
     int times;
     struct fact *fact;
+    int comings;                   /* so often it was told that the policy is being fetched */
     int knowns;                    /* so often a policy was told before the end */
     struct fact *known;            /* the last */
     void (*then)(struct heard *h); /* more to do, in the callback */
@@ -338,6 +342,15 @@ static void hear_known(void *arg, struct fact *fact)
     h->knowns++;
     fact_unref(h->known);
     h->known = fact_ref(fact);
+}
+
+static void hear_coming(void *arg)
+{
+    struct heard *h = arg;
+
+    assert_false(h->bed->inside);
+    assert_int_equal(h->times, 0);
+    h->comings++;
 }
 
 static void heard_clear(struct heard *h)
@@ -1474,7 +1487,8 @@ static void who_is_told(void **state)
     bed_new(&b, true, false);
     have(&b.store, policy("s", 5, -1));
     have(&b.policy_source, policy("net", 0, 60));
-    b.store.holds = true;
+    b.store.holds = b.policy_source.has_to_fetch = true;
+    wish.coming = past.coming = hear_coming;
     obtain(&b, &first, &wish);
     turns(&b);
     obtain(&b, &later, &past);
@@ -1482,6 +1496,8 @@ static void who_is_told(void **state)
     settle(&b);
     assert_int_equal(first.knowns, 1);
     assert_int_equal(later.knowns, 1);
+    assert_int_equal(first.comings, 1);
+    assert_int_equal(later.comings, 2); /* of the flight that it waits for, and of its own */
     heard_clear(&first);
     heard_clear(&later);
     bed_free(&b);

@@ -77,12 +77,14 @@ struct bed {
     struct mx_row mx[HOSTS_MAX];
     int64_t host_life; /* s; 0: an hour for a pass, 120 for all else */
     /* how it behaves */
+    bool policy_is_coming; /* the source says that it has to fetch it */
     bool hold_policy, hold_policy_past_cache, hold_mx, hold_hosts, no_policy_memory, no_dns_memory;
     const char *slow_host; /* held alone */
     /* what was seen */
     int policy_asks, mx_asks, probes, host_probes[HOSTS_MAX];
     bool past_cache; /* the last question for the policy */
     int past_cache_asks;
+    char prefetched[200]; /* hosts, a blank behind each */
     struct asked *held_policy, *held_host[HOSTS_MAX];
     struct dns_query *held_mx;
     /* the host's own store */
@@ -160,6 +162,8 @@ static void *policy_start(void *ctx, const struct question *q, source_done done,
     b->past_cache_asks += q->past_cache;
     if (b->no_policy_memory)
         return NULL;
+    if (b->policy_is_coming)
+        q->coming(q->arg);
     return asked_new(b, fact_of(&b->policy[i], q->name), &b->held_policy,
                      b->hold_policy || (q->past_cache && b->hold_policy_past_cache), done, arg);
 }
@@ -283,6 +287,14 @@ struct dns_query *dns_ask(struct dns *d, const char *name, enum dns_type type, e
     if (!b->hold_mx)
         loop_defer(b->loop, &q->task);
     return q;
+}
+
+void addrs_prefetch(struct dns *d, const char *host)
+{
+    size_t len = strlen(the_bed->prefetched);
+
+    (void)d;
+    snprintf(the_bed->prefetched + len, sizeof the_bed->prefetched - len, "%s ", host);
 }
 
 void dns_cancel(struct dns_query *q)
@@ -1561,6 +1573,58 @@ static void so_many_hosts_are_probed(void **state)
     bed_free(&b);
 }
 
+/* While the policy is being fetched the MX hosts' addresses are looked for: where there is none
+ * they are nobody's business. */
+static void addresses_are_foreseen(void **state)
+{
+    static const struct {
+        const char *why;
+        bool coming, mx_first, is_known;
+        const char *want;
+    } rows[] = {
+        {"a policy is being fetched", true, false, false, "mx1.test mx2.test mx3.test "},
+        {"the MX set comes first", true, true, false, "mx1.test mx2.test mx3.test "},
+        {"no word of a fetch", false, false, false, ""},
+        {"a host known to pass will not be asked for", true, false, true, "mx1.test mx3.test "},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bed b;
+        struct told t;
+        print_message("%s\n", rows[i].why);
+        bed_new(&b, &enforce_1);
+        for (size_t n = 1; n < 4; n++) /* one more than max_hosts */
+            b.mx[n] = b.mx[0];
+        b.mx[1].name = "mx2.test";
+        b.mx[2].name = "mx3.test";
+        b.mx[3].name = "mx4.test";
+        b.policy_is_coming = rows[i].coming;
+        b.hold_policy = true;
+        b.hold_mx = !rows[i].mx_first;
+        if (rows[i].is_known) {
+            struct fact *f = make_host_fact("mx2.test", HOST_PASSES, now, now + 600);
+            facts_put(b.facts, f, now);
+            fact_unref(f);
+        }
+        start(&b, &t, NULL);
+        turns(&b);
+        assert_string_equal(b.prefetched, rows[i].mx_first ? rows[i].want : "");
+        b.hold_mx = false;
+        if (b.held_mx != NULL)
+            loop_defer(b.loop, &b.held_mx->task);
+        turns(&b);
+        assert_false(t.done);
+        assert_string_equal(b.prefetched, rows[i].want);
+        let_go(&b);
+        finish(&t);
+        assert_int_equal(t.decision->action, ACTION_ACCEPT);
+        assert_string_equal(b.prefetched, rows[i].want); /* once */
+        told_clear(&t);
+        bed_free(&b);
+    }
+}
+
 /* A host is waited for only if it can still matter; its facts are kept all the same. */
 static void a_slow_host_behind_a_good_one(void **state)
 {
@@ -1747,6 +1811,7 @@ int main(void)
         cmocka_unit_test(callers_wait_once_enforce_has_come),
         cmocka_unit_test(what_bounds_a_life),
         cmocka_unit_test(so_many_hosts_are_probed),
+        cmocka_unit_test(addresses_are_foreseen),
         cmocka_unit_test(a_slow_host_behind_a_good_one),
         cmocka_unit_test(a_trace_waits_for_all),
         cmocka_unit_test(a_renewal_asks_for_what_is_about_to_end),

@@ -39,7 +39,7 @@ static const struct txt *script; /* ANSWERS of them: to the first query, and to 
 static struct fetch_result fetched;
 static bool dns_is_silent, web_is_silent;
 static bool out_of_memory; /* nothing can be begun */
-static int queries, fetches, dns_cancels, fetch_cancels;
+static int queries, fetches, foreseen, dns_cancels, fetch_cancels;
 static enum dns_cache last_cache;
 static char last_name[300], last_domain[300];
 
@@ -141,6 +141,13 @@ struct fetch *fetch_start(struct fetcher *f, const char *domain, fetch_done done
     return q;
 }
 
+void fetch_foresee(struct fetcher *f, const char *domain)
+{
+    (void)f;
+    foreseen++;
+    snprintf(last_domain, sizeof last_domain, "%s", domain);
+}
+
 void fetch_cancel(struct fetch *q)
 {
     if (q == NULL)
@@ -203,7 +210,7 @@ static void hear(void *arg, struct fact *fact)
 
 static struct policy_network network(void)
 {
-    queries = fetches = dns_cancels = fetch_cancels = 0;
+    queries = fetches = foreseen = dns_cancels = fetch_cancels = 0;
     dns_is_silent = web_is_silent = out_of_memory = false;
     return (struct policy_network){.loop = loop, .retry_after = PAUSE};
 }
@@ -1859,6 +1866,61 @@ static void what_goes_on_with_a_policy(void **state)
     }
 }
 
+struct order {
+    int comings, fetches; /* how many had begun when the fetch was told */
+};
+
+static void hear_coming(void *arg)
+{
+    struct order *o = arg;
+
+    o->comings++;
+    o->fetches = fetches;
+}
+
+/* The policy host's address is asked for beside the TXT record of a name never heard of; and who
+ * waits is told that there is a policy before it is fetched. */
+static void what_can_be_got_ready(void **state)
+{
+    static const struct before nothing, known = OLD("1"), failed = {NULL, 0, 0, "1", 200, NULL};
+    static const struct {
+        const char *why;
+        const struct before *before;
+        struct txt txt[ANSWERS];
+        int want_foreseen, want_comings;
+    } cases[] = {
+        {"a new domain with a policy", &nothing, {ID("1")}, 1, 1},
+        {"a new domain without", &nothing, {{DNS_NXDOMAIN, 600, false, {0}}}, 1, 0},
+        {"a known policy, the same id", &known, {ID("1")}, 0, 0},
+        {"a known policy, a new id", &known, {ID("2")}, 0, 1},
+        {"R37: the pause after a failure", &failed, {ID("1")}, 0, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fact *before = fact_before(cases[i].before);
+        struct policy_network net = network();
+        struct source s = policy_network_source(&net);
+        struct order o = {0, 0};
+        const struct question q = {
+            .name = "d.test", .known = before, .coming = hear_coming, .arg = &o};
+        struct heard h = {0};
+        print_message("%s\n", cases[i].why);
+        script = cases[i].txt;
+        fetched = (struct fetch_result){
+            .result = RESULT_SUCCESS, .body = body_enforce, .body_len = strlen(body_enforce)};
+        assert_non_null(s.start(s.ctx, &q, hear, &h));
+        assert_int_equal(foreseen, cases[i].want_foreseen);
+        assert_true(run_until_set(loop, &h.done));
+        assert_int_equal(o.comings, cases[i].want_comings);
+        assert_int_equal(o.fetches, 0);
+        assert_int_equal(fetches, cases[i].want_comings);
+        assert_int_equal(foreseen, cases[i].want_foreseen);
+        fact_unref(h.fact);
+        fact_unref(before);
+    }
+}
+
 /* A name too long for the record has none, and nobody is asked. */
 static void a_name_too_long_for_the_record(void **state)
 {
@@ -1947,6 +2009,7 @@ int main(void)
         cmocka_unit_test(reasons_are_told),
         cmocka_unit_test(a_refresh_fetches),
         cmocka_unit_test(what_goes_on_with_a_policy),
+        cmocka_unit_test(what_can_be_got_ready),
         cmocka_unit_test(a_name_too_long_for_the_record),
         cmocka_unit_test(no_memory_for_the_query),
         cmocka_unit_test(cancelled_at_each_stage),

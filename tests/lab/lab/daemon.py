@@ -62,6 +62,7 @@ class Daemon:
 
     def __init__(self, name, port, settings=None, at_start=True, sendmail=False):
         self.name, self.port, self.at_start, self.sendmail = name, port, at_start, sendmail
+        self.prefix = []        # of its command line: where it is to run
         self.address = {}       # by MTA: where it listens for this daemon's clients
         merged = {"socket": f"inet:{port}@127.0.0.1", "control": f"unix:{place.STATE}/{name}.run/control.sock",
                   "state_dir": str(place.STATE / f"{name}.state"), **SETTINGS}
@@ -90,7 +91,7 @@ class Daemon:
             # LeakSanitizer cannot look into a process that has changed its user.
             environment["ASAN_OPTIONS"] = environment.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
         self.leaving = False
-        self.process = Process(self.name, [BINARY, "-f", "-c", self.conf], env=environment)
+        self.process = Process(self.name, [*self.prefix, BINARY, "-f", "-c", self.conf], env=environment)
 
     def ready(self, seconds=30):
         try:

@@ -14,9 +14,11 @@ def packed(macros):
 
 class Milter:
     @classmethod
-    async def connect(cls, port):
+    async def connect(cls, where):
+        """`where` is a port, or a UNIX socket's path."""
         self = cls()
-        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", port)
+        self.reader, self.writer = await (asyncio.open_connection("127.0.0.1", where) if isinstance(where, int)
+                                          else asyncio.open_unix_connection(where))
         self.send("O", struct.pack("!III", 6, 0x1FF, 0x1FFFFF))
         command, data = await self.receive()
         assert command == "O", command

@@ -31,6 +31,7 @@ UNBOUND_CONF = """\
 server:
     interface: {resolver}
     access-control: 127.0.0.0/8 allow
+    access-control: 192.0.2.0/24 allow
     username: ""
     chroot: ""
     directory: "{state}"
