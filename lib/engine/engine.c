@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 enum {
     PLAIN_DOMAINS = 1000000, /* entries in memory, by kind */
@@ -21,7 +23,8 @@ enum {
     POLICY_OCTETS = 256 << 20,
     HOSTS = 100000,
     FAILURES = 200000,
-    TRUST_CHECK_MS = 30000
+    TRUST_CHECK_MS = 30000,
+    ENGINE_NICER = 5 /* a third of the weight that other threads have */
 };
 
 struct engine {
@@ -272,10 +275,25 @@ void engine_free(struct engine *e)
 
 /* --- the thread --- */
 
+/*
+ * Handshakes may have what CPU time the answers from memory leave over: else a RCPT that could be
+ * answered at once waits until the scheduler takes the CPU from them (p99 5 to 13 times as long as
+ * with an idle engine, where two CPUs are all there are; tests/bench/cold crowded). Linux has a
+ * nice value for each thread.
+ */
+static void give_way(void)
+{
+    id_t self = (id_t)gettid();
+    int nice = getpriority(PRIO_PROCESS, self);
+
+    setpriority(PRIO_PROCESS, self, nice + ENGINE_NICER); /* to be nicer is never refused */
+}
+
 static void *run(void *arg)
 {
     struct engine *e = arg;
 
+    give_way();
     if (loop_run(e->loop) != 0)
         e->log(e->log_arg, SEVERITY_ERROR, "the event loop has failed");
     return NULL;

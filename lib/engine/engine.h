@@ -55,7 +55,8 @@ struct engine_config {
  */
 struct engine *engine_new(const struct engine_config *config, char *err, size_t size);
 
-/* Start its thread. 0, or -1 with errno. Signals are blocked in the thread. */
+/* Start its thread, a little nicer than the caller's. 0, or -1 with errno. Signals are blocked in
+ * it. */
 int engine_start(struct engine *e);
 /* End the thread: waiting callers get NULL, followers are called with NULL. Then no
  * function but engine_free. */

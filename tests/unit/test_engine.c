@@ -11,7 +11,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/queue.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 /* All life times go by this clock. */
 static _Atomic int64_t now = 1700000000;
@@ -33,10 +36,11 @@ enum { THREADS = 8, PATIENCE_MS = 10000, LONG_MS = 60000 };
  */
 struct dns {
     struct loop *loop;
+    LIST_HEAD(, dns_query) queries;
 };
 
 struct dns_query {
-    struct loop *loop;
+    LIST_ENTRY(dns_query) link;
     struct timer timer;
     enum dns_type type;
     char name[300];
@@ -96,9 +100,7 @@ static void query_due(void *arg)
     struct dns_answer *a = answer_to(q);
     dns_done done = q->done;
     void *to = q->arg;
-    timer_stop(&q->timer);
-    free(q);
-    under_way--;
+    dns_cancel(q);
     done(to, a);
 }
 
@@ -110,11 +112,25 @@ struct dns *dns_new(struct loop *loop, const struct dns_config *config, char *er
     (void)err;
     (void)size;
     d->loop = loop;
+    LIST_INIT(&d->queries);
     return d;
+}
+
+/* Addresses may have been asked for in advance, which nobody waits for. */
+static void drop_addresses(struct dns *d)
+{
+    struct dns_query *q = LIST_FIRST(&d->queries);
+
+    for (struct dns_query *next; q != NULL; q = next) {
+        next = LIST_NEXT(q, link);
+        if (q->type == DNS_TYPE_A || q->type == DNS_TYPE_AAAA)
+            dns_cancel(q);
+    }
 }
 
 void dns_free(struct dns *d)
 {
+    drop_addresses(d);
     free(d);
 }
 
@@ -124,10 +140,11 @@ struct dns_query *dns_ask(struct dns *d, const char *name, enum dns_type type, e
     struct dns_query *q = calloc(1, sizeof *q);
 
     (void)deadline;
-    *q = (struct dns_query){.loop = d->loop, .type = type, .done = done, .arg = arg};
+    *q = (struct dns_query){.type = type, .done = done, .arg = arg};
     snprintf(q->name, sizeof q->name, "%s", name);
     timer_init(&q->timer, d->loop, query_due, q);
     timer_start(&q->timer, 1);
+    LIST_INSERT_HEAD(&d->queries, q, link);
     under_way++;
     txt_asked += type == DNS_TYPE_TXT;
     txt_past_cache += type == DNS_TYPE_TXT && cache == DNS_PAST_CACHE;
@@ -140,6 +157,7 @@ void dns_cancel(struct dns_query *q)
     if (q == NULL)
         return;
     timer_stop(&q->timer);
+    LIST_REMOVE(q, link);
     under_way--;
     free(q);
 }
@@ -392,6 +410,7 @@ static void an_old_look_up_is_not_joined(void **state)
 struct followed {
     atomic_int times, decisions;
     pthread_t thread; /* of the last call */
+    int nice;         /* its */
 };
 
 static void on_follow(void *arg, const struct decision *d)
@@ -399,6 +418,7 @@ static void on_follow(void *arg, const struct decision *d)
     struct followed *f = arg;
 
     f->thread = pthread_self();
+    f->nice = getpriority(PRIO_PROCESS, (id_t)gettid());
     f->decisions += d != NULL;
     f->times++; /* last: who waits for it may look at the others */
 }
@@ -424,6 +444,23 @@ static void followers_are_told_once(void **state)
     assert_true(pthread_equal(f.thread, pthread_self()));
     engine_end(e);
     assert_int_equal(f.times, 51);
+}
+
+/* Answers from memory, which are given by other threads, come first (DESIGN section 12). */
+static void callers_come_first(void **state)
+{
+    const struct engine_config c = config_for(8000);
+    struct engine *e = engine_running(&c);
+    struct followed f = {0};
+    int nice = getpriority(PRIO_PROCESS, (id_t)gettid());
+
+    (void)state;
+    engine_follow(e, "new.test", on_follow, &f);
+    assert_true(wait_for(&f.times, 1));
+    assert_false(pthread_equal(f.thread, pthread_self()));
+    assert_int_equal(f.nice, nice < 15 ? nice + 5 : 19);
+    assert_int_equal(getpriority(PRIO_PROCESS, (id_t)gettid()), nice);
+    engine_end(e);
 }
 
 struct explained {
@@ -636,6 +673,7 @@ int main(void)
         cmocka_unit_test(callers_wait_to_their_deadline),
         cmocka_unit_test(an_old_look_up_is_not_joined),
         cmocka_unit_test(followers_are_told_once),
+        cmocka_unit_test(callers_come_first),
         cmocka_unit_test(explanations_tell_the_steps),
         cmocka_unit_test(stopping_lets_all_go),
         cmocka_unit_test(stopping_under_load),

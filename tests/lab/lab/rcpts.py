@@ -33,8 +33,7 @@ class Server:
 
 
 def command(server, kind, *arguments):
-    argv = [PROGRAMS / "rcpts", "-s", server.spec, *kind.arguments(server.is_constant), *arguments]
-    return [str(a) for a in argv]
+    return [str(a) for a in [PROGRAMS / "rcpts", "-s", server.spec, *kind.arguments(server.is_constant), *arguments]]
 
 
 def load(server, kind, *arguments):
