@@ -1,6 +1,7 @@
 """A small certificate authority. Certificates are made when first asked for, so none is ever stale or stored.
 
-Kinds: good, self-signed, expired, cn-only (the right name, in the subject only).
+Kinds: good, self-signed, expired, cn-only (the right name, in the subject only), chained (good, with an intermediate
+between it and the authority, as public authorities have).
 """
 
 import datetime
@@ -24,7 +25,7 @@ def create_authority():
     key = ec.generate_private_key(ec.SECP256R1())
     name = subject("Laboratory CA")
     certificate = (builder(name, name, key.public_key())
-                   .add_extension(x509.BasicConstraints(True, 0), critical=True)
+                   .add_extension(x509.BasicConstraints(True, None), critical=True)
                    .sign(key, hashes.SHA256()))
     CA_FILE.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     KEY_FILE.write_bytes(pem(key))
@@ -53,25 +54,36 @@ class Shelf:
         self.ca_key = serialization.load_pem_private_key(KEY_FILE.read_bytes(), None)
         self.ca_name = subject("Laboratory CA")
         self.key = ec.generate_private_key(ec.SECP256R1())
+        self.intermediate_name = subject("Laboratory intermediate CA")
+        self.intermediate = self.make_intermediate()
         self.contexts = {}
 
     def context(self, kind, names):
         wanted = (kind, tuple(names))
         if wanted not in self.contexts:
-            self.contexts[wanted] = self.load(self.make(kind, names))
+            chain = [self.make(kind, names)] + ([self.intermediate] if kind == "chained" else [])
+            self.contexts[wanted] = self.load(chain)
         return self.contexts[wanted]
 
+    def make_intermediate(self):
+        return (builder(self.intermediate_name, self.ca_name, self.key.public_key())
+                .add_extension(x509.BasicConstraints(True, 0), critical=True).sign(self.ca_key, hashes.SHA256()))
+
+    def issuer(self, kind):
+        """Name and key."""
+        return {"self-signed": (None, self.key),
+                "chained": (self.intermediate_name, self.key)}.get(kind, (self.ca_name, self.ca_key))
+
     def make(self, kind, names):
-        name = subject(names[0])
-        own = kind == "self-signed"
-        made = builder(name, name if own else self.ca_name, self.key.public_key(), EXPIRED if kind == "expired" else None)
+        name, (issuer, key) = subject(names[0]), self.issuer(kind)
+        made = builder(name, issuer or name, self.key.public_key(), EXPIRED if kind == "expired" else None)
         if kind != "cn-only":
             made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
-        return made.sign(self.key if own else self.ca_key, hashes.SHA256())
+        return made.sign(key, hashes.SHA256())
 
-    def load(self, certificate):
-        path = FOLDER / f"{certificate.serial_number:x}.pem"
-        path.write_bytes(pem(self.key) + certificate.public_bytes(serialization.Encoding.PEM))
+    def load(self, chain):
+        path = FOLDER / f"{chain[0].serial_number:x}.pem"
+        path.write_bytes(pem(self.key) + b"".join(one.public_bytes(serialization.Encoding.PEM) for one in chain))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path)
         path.unlink()
