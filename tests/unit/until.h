@@ -7,10 +7,10 @@
 
 #include "shell/loop.h"
 
-/* Run L until HOLDS(ARG), for at most 10 s. Returns whether it held. */
+/* Run L until HOLDS(ARG), for at most a minute. Returns whether it held. */
 bool run_until(struct loop *l, bool (*holds)(void *arg), void *arg);
 
-/* Run L until *FLAG, for at most 10 s. Returns *FLAG. */
+/* Run L until *FLAG, for at most a minute. Returns *FLAG. */
 bool run_until_set(struct loop *l, const bool *flag);
 
 /* Run L for MS milliseconds: to see that something does *not* happen. */
