@@ -87,6 +87,7 @@ class Daemon:
         self.configure()
         self.begin = self.output.stat().st_size if self.output.exists() else 0
         environment = dict(os.environ)
+        environment.setdefault("TSAN_OPTIONS", f"suppressions={place.REPOSITORY}/tests/tsan.supp")
         if self.settings["user"]:
             # LeakSanitizer cannot look into a process that has changed its user.
             environment["ASAN_OPTIONS"] = environment.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
