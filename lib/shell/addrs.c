@@ -10,7 +10,6 @@
 #include <string.h>
 
 enum { OWN_MAX = 256, OWN_LIFE_MS = 10000 };
-enum { PREFETCH_BELOW = 1024 /* queries that wait: beyond, nothing is asked in advance */ };
 
 /* ---- this machine's addresses ---- */
 
@@ -267,7 +266,7 @@ static void answer_unused(void *arg, struct dns_answer *answer)
 /* The answer is the resolver's to keep; one that must not be kept is asked for twice. */
 void addrs_prefetch(struct dns *d, const char *host)
 {
-    if (dns_pending(d) >= PREFETCH_BELOW)
+    if (!dns_has_room(d))
         return;
     dns_ask(d, host, DNS_TYPE_AAAA, DNS_USE_CACHE, INT64_MAX, answer_unused, NULL);
     dns_ask(d, host, DNS_TYPE_A, DNS_USE_CACHE, INT64_MAX, answer_unused, NULL);

@@ -48,7 +48,7 @@ struct addrs_query *addrs_ask(struct dns *d, const char *host, bool allow_privat
                               addrs_done done, void *arg);
 /*
  * Have the resolver look for HOST's addresses now, so that it has them when they are asked for. Not
- * when it has much to do, and nothing is told.
+ * when it has much to do (dns_has_room), and nothing is told.
  */
 void addrs_prefetch(struct dns *d, const char *host);
 void addrs_cancel(struct addrs_query *q); /* NULL is fine */

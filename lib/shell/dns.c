@@ -290,6 +290,12 @@ size_t dns_pending(const struct dns *d)
     return d->pending;
 }
 
+/* Given-up queries count: libunbound goes on with them. */
+bool dns_has_room(const struct dns *d)
+{
+    return d->set.jobs < d->jobs_max / 8;
+}
+
 /* ---- the start-up check: do the system's servers hand on DNSSEC data? ---- */
 
 bool dns_validates(const struct dns *d)

@@ -65,4 +65,7 @@ bool dns_validates(const struct dns *d);
 /* Queries that wait for an answer. */
 size_t dns_pending(const struct dns *d);
 
+/* Is less than an eighth of what may be under way? Else what need not be asked should not be. */
+bool dns_has_room(const struct dns *d);
+
 #endif
