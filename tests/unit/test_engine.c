@@ -464,7 +464,7 @@ static void callers_come_first(void **state)
     engine_follow(e, "new.test", on_follow, &f);
     assert_true(wait_for(&f.times, 1));
     assert_false(pthread_equal(f.thread, pthread_self()));
-    assert_int_equal(f.nice, nice < 15 ? nice + 5 : 19);
+    assert_int_equal(f.nice, nice < 17 ? nice + 2 : 19);
     assert_int_equal(getpriority(PRIO_PROCESS, (id_t)gettid()), nice);
     engine_end(e);
 }
