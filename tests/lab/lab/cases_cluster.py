@@ -371,6 +371,6 @@ def failover(lab):
         for node in c.nodes:
             one_line(node, GONE)
             one_line(node, BACK)
-        same(policy_key("failover.test") in second.keys(), True, "the new master has the policy")
+        wait.until(lambda: policy_key("failover.test") in second.keys(), 20, "the new master has the policy")
     for one in [*sentinels, second]:
         one.kill()

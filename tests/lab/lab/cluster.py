@@ -72,10 +72,12 @@ def deferred(node, domain):
     told(node, domain, asking.self_signed(domain))
 
 
-def one_line(node, *words):
-    found = node.lines(*words)
-    same(len(found), 1, f"{node.name}: lines with {words}: {found}")
-
-
 def comes(node, *words, seconds=20):
     wait.until(lambda: node.lines(*words), seconds, f"{node.name} says {words}", 0.05)
+
+
+def one_line(node, *words):
+    """The line with these words, when it is there (the log has a thread of its own): it is the only one."""
+    comes(node, *words)
+    found = node.lines(*words)
+    same(len(found), 1, f"{node.name}: lines with {words}: {found}")
