@@ -416,7 +416,7 @@ static void climb_network(struct flight *f)
         .refresh = f->wish.refresh,
         .trace = f->wish.trace,
         .coming = on_coming,
-        .arg = f,
+        .coming_arg = f,
     };
 
     f->work = s->start(s->ctx, &q, from_network, f);

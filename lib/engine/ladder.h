@@ -23,9 +23,9 @@ struct question {
     bool past_cache;          /* ask past the resolver's cache */
     bool refresh;             /* FACT_POLICY: as in struct wish */
     struct trace *trace;      /* may be NULL */
-    /* FACT_POLICY: there is one, and it is being fetched. May be NULL; may come inside `start`. */
-    void (*coming)(void *arg);
-    void *arg; /* of coming */
+    /* FACT_POLICY: a policy is about to be fetched. May be NULL; may be called inside `start`. */
+    void (*coming)(void *coming_arg);
+    void *coming_arg;
 };
 
 /* FACT: a reference for the callee. NULL: out of memory. */
@@ -78,8 +78,10 @@ struct wish {
      */
     void (*known)(void *arg, struct fact *fact);
     /*
-     * FACT_POLICY: the domain has one, which is being fetched from the network now: what will be
-     * needed next can be got ready. Under the same rules, and more than once; may be NULL.
+     * FACT_POLICY: a policy is about to be fetched from the network, by this request's flight or by
+     * the one that it waits for: what will be needed next can be got ready. Who joins later is not
+     * told; who waits for another flight is told again. The callee must not cancel the request. May
+     * be NULL.
      */
     void (*coming)(void *arg);
 };

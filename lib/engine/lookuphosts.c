@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+enum { FORESEEN_HOSTS = 4 /* that many at most have their addresses looked up in advance */ };
+
 void lookup_drop_hosts(struct lookup *l)
 {
     for (size_t i = 0; i < l->host_count; i++) {
@@ -107,18 +109,29 @@ static void ask_hosts(struct lookup *l)
     }
 }
 
+static bool may_foresee(const struct lookup *l)
+{
+    return l->policy_is_coming && !l->hosts_foreseen && !lookup_policy_is_settled(l) &&
+           l->mx != NULL && l->host == NULL;
+}
+
+/*
+ * A few: whoever publishes a record has these questions asked, of whatever names he likes, before
+ * he has shown a policy. None from this host itself on: it and those behind it are not asked for
+ * (R95).
+ */
 void lookup_foresee_hosts(struct lookup *l)
 {
-    const struct mx_set *mx = l->mx;
-
-    if (!l->policy_is_coming || l->foreseen || mx == NULL || l->host != NULL)
+    if (!may_foresee(l))
         return;
-    l->foreseen = true;
-    for (size_t i = 0; i < mx->count && i < l->settings->max_hosts; i++) {
-        const char *name = mx->host[i].name;
-        const struct fact *known = ladder_known(l->context->ladder, FACT_HOST, name);
-        if (mx->host[i].valid && !fact_host_passes(known, clock_unix()))
-            addrs_prefetch(l->context->dns, name);
+    l->hosts_foreseen = true;
+    for (size_t i = 0; i < l->mx->count && i < FORESEEN_HOSTS && i < l->settings->max_hosts; i++) {
+        const struct mx_host *h = &l->mx->host[i];
+        const struct fact *known = ladder_known(l->context->ladder, FACT_HOST, h->name);
+        if (settings_is_own_name(l->settings, h->name))
+            break;
+        if (h->valid && !fact_host_passes(known, clock_unix()))
+            addrs_foresee(l->context->dns, DNS_SHARE_MX_HOSTS, h->name);
     }
 }
 

@@ -38,8 +38,8 @@ struct lookup {
     struct dns_query *mx_query;
     struct mx_set *mx;
     int64_t mx_began;
-    bool policy_is_coming; /* it is being fetched, so the hosts will be asked for */
-    bool foreseen;         /* ... and their addresses are known soon */
+    bool policy_is_coming; /* a fetch has begun */
+    bool hosts_foreseen;   /* their addresses were asked for in advance, once */
 
     struct judged_host *host; /* set up when policy and MX set are known */
     struct host_request *host_request;
@@ -68,8 +68,7 @@ struct known lookup_known(const struct lookup *l);
 
 /* --- lookuphosts.c --- */
 
-/* While a policy is being fetched: have the resolver look for the addresses that will be asked for.
- */
+/* While a policy is being fetched: have the resolver look for the first hosts' addresses. */
 void lookup_foresee_hosts(struct lookup *l);
 
 /* Ask for the hosts' facts, once policy and MX set are known. */

@@ -373,7 +373,7 @@ static void *start(void *ctx, const struct question *q, source_done done, void *
     w->done = done;
     w->arg = arg;
     w->coming = q->coming;
-    w->coming_arg = q->arg;
+    w->coming_arg = q->coming_arg;
     w->past_cache = q->past_cache;
     w->refresh = q->refresh;
     w->trace = trace_ref(q->trace);
@@ -387,7 +387,7 @@ static void *start(void *ctx, const struct question *q, source_done done, void *
     }
     carry_on(w);
     ask_txt(w);
-    if (w->known == NULL) /* one that had no policy will hardly have one now */
+    if (w->known == NULL && w->query != NULL) /* who had no policy will hardly have one now */
         fetch_foresee(w->net->fetcher, w->fact->name);
     return w;
 }

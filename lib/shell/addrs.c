@@ -257,17 +257,8 @@ struct addrs_query *addrs_ask(struct dns *d, const char *host, bool allow_privat
     return NULL;
 }
 
-static void answer_unused(void *arg, struct dns_answer *answer)
+void addrs_foresee(struct dns *d, enum dns_share share, const char *host)
 {
-    (void)arg;
-    dns_answer_free(answer);
-}
-
-/* The answer is the resolver's to keep; one that must not be kept is asked for twice. */
-void addrs_prefetch(struct dns *d, const char *host)
-{
-    if (!dns_has_room(d))
-        return;
-    dns_ask(d, host, DNS_TYPE_AAAA, DNS_USE_CACHE, INT64_MAX, answer_unused, NULL);
-    dns_ask(d, host, DNS_TYPE_A, DNS_USE_CACHE, INT64_MAX, answer_unused, NULL);
+    dns_foresee(d, share, host, DNS_TYPE_AAAA);
+    dns_foresee(d, share, host, DNS_TYPE_A);
 }

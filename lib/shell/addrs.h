@@ -46,11 +46,9 @@ typedef void (*addrs_done)(void *arg, const struct addrs *addrs); /* valid durin
  */
 struct addrs_query *addrs_ask(struct dns *d, const char *host, bool allow_private, int64_t deadline,
                               addrs_done done, void *arg);
-/*
- * Have the resolver look for HOST's addresses now, so that it has them when they are asked for. Not
- * when it has much to do (dns_has_room), and nothing is told.
- */
-void addrs_prefetch(struct dns *d, const char *host);
 void addrs_cancel(struct addrs_query *q); /* NULL is fine */
+
+/* HOST's addresses may be asked for soon: dns_foresee for both families. */
+void addrs_foresee(struct dns *d, enum dns_share share, const char *host);
 
 #endif

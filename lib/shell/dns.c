@@ -25,7 +25,8 @@ enum {
     FRESH_FORWARD_MS = 10000,
     /* own recursion has no way not to cache; the TXT of a domain is asked for at most once in 10 s
      */
-    FRESH_ROOT_MS = 1000
+    FRESH_ROOT_MS = 1000,
+    SHARE_PART = 32 /* of jobs_max: libunbound goes on for 12 s, four time limits of ours */
 };
 
 struct dns {
@@ -37,6 +38,7 @@ struct dns {
     int64_t timeout_ms;
     LIST_HEAD(, dns_query) queries;
     size_t pending;
+    size_t foreseen[DNS_SHARES]; /* of the pending: asked in advance */
 
     bool validates;
     bool waiting; /* for the first outcome of the start-up check: questions are held back */
@@ -255,8 +257,9 @@ static struct dns_query *query_new(struct dns *d, dns_done done, void *arg)
     return q;
 }
 
-struct dns_query *dns_ask(struct dns *d, const char *name, enum dns_type type, enum dns_cache cache,
-                          int64_t deadline, dns_done done, void *arg)
+/* WITH_RETRY: a failure is asked about once more, past the cache, in the first half of the time. */
+static struct dns_query *query_begin(struct dns *d, const char *name, enum dns_type type,
+                                     int64_t deadline, bool with_retry, dns_done done, void *arg)
 {
     struct dns_query *q = query_new(d, done, arg);
     int64_t now = clock_ms();
@@ -265,17 +268,31 @@ struct dns_query *dns_ask(struct dns *d, const char *name, enum dns_type type, e
         return NULL;
     if (deadline > now + d->timeout_ms)
         deadline = now + d->timeout_ms;
-    q->retry_until = now + (deadline - now) / 2;
+    q->retry_until = with_retry ? now + (deadline - now) / 2 : now;
     q->type = type;
-    q->fresh = cache == DNS_PAST_CACHE;
     timer_start_at(&q->timer, deadline);
-    if (strlen(name) >= sizeof q->name) {
+    if (strlen(name) >= sizeof q->name)
         settle_failed(q, "name too long");
-        return q;
-    }
-    strcpy(q->name, name);
-    if (!d->waiting)
+    else
+        strcpy(q->name, name);
+    return q;
+}
+
+static void query_go(struct dns_query *q)
+{
+    if (!q->dns->waiting && !q->answered)
         query_send(q);
+}
+
+struct dns_query *dns_ask(struct dns *d, const char *name, enum dns_type type, enum dns_cache cache,
+                          int64_t deadline, dns_done done, void *arg)
+{
+    struct dns_query *q = query_begin(d, name, type, deadline, true, done, arg);
+
+    if (!q)
+        return NULL;
+    q->fresh = cache == DNS_PAST_CACHE;
+    query_go(q);
     return q;
 }
 
@@ -290,10 +307,33 @@ size_t dns_pending(const struct dns *d)
     return d->pending;
 }
 
-/* Given-up queries count: libunbound goes on with them. */
-bool dns_has_room(const struct dns *d)
+/* ---- questions in advance ---- */
+
+static bool may_foresee(const struct dns *d, enum dns_share share)
 {
-    return d->set.jobs < d->jobs_max / 8;
+    return !d->waiting && dnsconf_upstream(d->conf) != UPSTREAM_ROOT &&
+           d->foreseen[share] < d->jobs_max / SHARE_PART && d->set.jobs < d->jobs_max / 2;
+}
+
+static void on_foreseen(void *arg, struct dns_answer *answer)
+{
+    size_t *share = arg;
+
+    --*share;
+    dns_answer_free(answer);
+}
+
+void dns_foresee(struct dns *d, enum dns_share share, const char *name, enum dns_type type)
+{
+    struct dns_query *q;
+
+    if (!may_foresee(d, share))
+        return;
+    q = query_begin(d, name, type, INT64_MAX, false, on_foreseen, &d->foreseen[share]);
+    if (!q)
+        return;
+    d->foreseen[share]++;
+    query_go(q);
 }
 
 /* ---- the start-up check: do the system's servers hand on DNSSEC data? ---- */

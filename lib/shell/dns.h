@@ -65,7 +65,16 @@ bool dns_validates(const struct dns *d);
 /* Queries that wait for an answer. */
 size_t dns_pending(const struct dns *d);
 
-/* Is less than an eighth of what may be under way? Else what need not be asked should not be. */
-bool dns_has_room(const struct dns *d);
+/* Whose names are asked for in advance: names that stay silent take nothing from the others. */
+enum dns_share { DNS_SHARE_POLICY_HOSTS, DNS_SHARE_MX_HOSTS, DNS_SHARES };
+
+/*
+ * Have the resolver look for NAME and TYPE now, so that it has the answer when that is asked for.
+ * It does so only where that can harm no real question: not while questions are held back
+ * (start-up, a new resolv.conf), not when half of what may be under way is, nor a 32nd for SHARE;
+ * the server is asked once, so that a failure is asked about again by the real question; and not
+ * with own recursion ("root"), which keeps failures. Nothing is told.
+ */
+void dns_foresee(struct dns *d, enum dns_share share, const char *name, enum dns_type type);
 
 #endif

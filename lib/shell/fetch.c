@@ -286,7 +286,7 @@ void fetch_foresee(struct fetcher *f, const char *domain)
 
     snprintf(host, sizeof host, "%s%s", host_prefix, domain);
     if (strlen(host) <= DOMAIN_MAX)
-        addrs_prefetch(f->dns, host);
+        addrs_foresee(f->dns, DNS_SHARE_POLICY_HOSTS, host);
 }
 
 void fetch_cancel(struct fetch *q)

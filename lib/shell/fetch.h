@@ -49,8 +49,7 @@ typedef void (*fetch_done)(void *arg, const struct fetch_result *result);
  * later turn; it may cancel other fetches and free the fetcher. NULL: out of memory.
  */
 struct fetch *fetch_start(struct fetcher *f, const char *domain, fetch_done done, void *arg);
-/* A fetch for DOMAIN may follow: have the resolver look for the policy host's addresses meanwhile.
- */
+/* A fetch for DOMAIN may follow: dns_foresee for the policy host's addresses. */
 void fetch_foresee(struct fetcher *f, const char *domain);
 /* The callback will not come any more. NULL is fine. Not after the callback came. */
 void fetch_cancel(struct fetch *q);

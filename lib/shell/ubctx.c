@@ -4,6 +4,7 @@
 #include <unbound-event.h>
 
 enum { SEC_BOGUS = 1, SEC_SECURE = 2, CLASS_IN = 1 };
+enum { RCODE_AT = 3, RCODE_MASK = 15, NXDOMAIN = 3 };
 
 struct ubjob {
     LIST_ENTRY(ubjob) link;
@@ -36,15 +37,24 @@ static void job_end(struct ubjob *job)
         loop_defer(c->set->loop, &c->reap);
 }
 
+/* A failure that libunbound remembers comes with 0, and its code in the packet. */
+static int failure(int rcode, const uint8_t *packet, size_t len)
+{
+    int in_packet = packet && len > RCODE_AT ? packet[RCODE_AT] & RCODE_MASK : 0;
+
+    return rcode == 0 && in_packet != NXDOMAIN ? in_packet : rcode;
+}
+
 static void take_answer(void *arg, int rcode, void *packet, int len, int sec, char *why_bogus,
                         int ratelimited)
 {
     struct ubjob *job = arg;
     ubjob_done done = job->done;
     void *owner = job->arg;
-    struct ubanswer a = {.rcode = rcode,
+    size_t size = packet && len > 0 ? (size_t)len : 0;
+    struct ubanswer a = {.rcode = failure(rcode, packet, size),
                          .packet = rcode == 0 ? packet : NULL,
-                         .len = packet && len > 0 ? (size_t)len : 0,
+                         .len = size,
                          .bogus = sec == SEC_BOGUS,
                          .secure = sec == SEC_SECURE,
                          .why_bogus = why_bogus};

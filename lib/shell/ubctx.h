@@ -37,8 +37,8 @@ int64_t ubctx_born(const struct ubctx *c); /* clock_ms */
 
 /* What libunbound says; valid during the call. */
 struct ubanswer {
-    int rcode;             /* 0: look into the packet */
-    const uint8_t *packet; /* NULL when rcode is not 0 */
+    int rcode;             /* 0: look into the packet, which may say NXDOMAIN */
+    const uint8_t *packet; /* may be NULL when rcode is not 0 */
     size_t len;
     bool bogus, secure;
     const char *why_bogus; /* or NULL */

@@ -18,7 +18,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-enum { TIMEOUT_MS = 1500, MANY = 40, BUSY = 1024 /* an eighth of 8192 */ };
+enum { TIMEOUT_MS = 1500, MANY = 40 };
 
 /* ---- sifting ---- */
 
@@ -337,50 +337,20 @@ static bool nothing_pends(void *arg)
     return dns_pending(dns) == 0;
 }
 
-/* What was asked for in advance is there when it is wanted, and is not asked for again. */
-static void in_advance(void **state)
+/* Both families were looked for before they are wanted, and are not asked for again. */
+static void foreseen(void **state)
 {
     struct result r = {.done = false};
 
     (void)state;
-    addrs_prefetch(dns, "both.test");
+    addrs_foresee(dns, DNS_SHARE_MX_HOSTS, "both.test");
     assert_int_equal(dns_pending(dns), 2);
-    assert_non_null(addrs_ask(dns, "both.test", false, INT64_MAX, take, &r)); /* under way */
-    assert_true(run_until_set(loop, &r.done));
-    assert_int_equal(r.addrs.count, 2);
-    r.done = false;
     assert_true(run_until(loop, nothing_pends, NULL));
     assert_non_null(addrs_ask(dns, "both.test", false, INT64_MAX, take, &r));
     assert_true(run_until_set(loop, &r.done));
     assert_int_equal(r.addrs.count, 2);
     assert_int_equal(fakedns_asked(server, "both.test", DNS_TYPE_A), 1);
     assert_int_equal(fakedns_asked(server, "both.test", DNS_TYPE_AAAA), 1);
-}
-
-/* Where much is under way nothing is added to it; queries given up are under way, too. */
-static void in_advance_only_where_there_is_room(void **state)
-{
-    struct result r[BUSY] = {{.done = false}};
-    struct addrs_query *q[BUSY];
-    char name[40];
-    size_t asked = 0;
-
-    (void)state;
-    while (dns_has_room(dns)) {
-        assert_true(asked < BUSY);
-        snprintf(name, sizeof name, "d%zu.test", asked);
-        q[asked] = addrs_ask(dns, name, false, INT64_MAX, take, &r[asked]);
-        assert_non_null(q[asked++]);
-    }
-    addrs_prefetch(dns, "both.test");
-    assert_int_equal(dns_pending(dns), 2 * asked);
-    while (asked > 0)
-        addrs_cancel(q[--asked]);
-    addrs_prefetch(dns, "both.test");
-    assert_int_equal(dns_pending(dns), 0);
-    run_for(loop, 50);
-    assert_int_equal(fakedns_asked(server, "both.test", DNS_TYPE_A), 0);
-    assert_int_equal(fakedns_asked(server, "both.test", DNS_TYPE_AAAA), 0);
 }
 
 int main(void)
@@ -390,8 +360,7 @@ int main(void)
         cmocka_unit_test(our_own_addresses),
         cmocka_unit_test_setup_teardown(asking, setup, teardown),
         cmocka_unit_test_setup_teardown(cancelling, setup, teardown),
-        cmocka_unit_test_setup_teardown(in_advance, setup, teardown),
-        cmocka_unit_test_setup_teardown(in_advance_only_where_there_is_room, setup, teardown),
+        cmocka_unit_test_setup_teardown(foreseen, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,7 @@ static const struct fakedns_row rows[] = {
     {.name = "_mta-sts.a.test", .type = 16, .ttl = 30, .records = {"v=STSv1; id=1;"}},
     {.name = "alias.test", .cname = "a.test", .ttl = 20},
     {.name = "servfail.test", .act = FAKE_SERVFAIL},
+    {.name = "servfail2.test", .act = FAKE_SERVFAIL},
     {.name = "never.test", .act = FAKE_NEVER},
     {.name = "*.dead.test", .act = FAKE_NEVER},
     {.name = "long.test", .type = 16, .act = FAKE_TRUNCATE, .ttl = 60, .records = {"over TCP"}},
@@ -767,6 +768,114 @@ static void a_check_without_answer_changes_nothing(void **state)
     fakedns_stop(half);
 }
 
+/* ---- in advance ---- */
+
+static bool nothing_pends(void *arg)
+{
+    (void)arg;
+    return dns_pending(dns) == 0;
+}
+
+static void what_was_foreseen_is_there(void **state)
+{
+    (void)state;
+    dns_foresee(dns, DNS_SHARE_MX_HOSTS, "slow.test", DNS_TYPE_A);
+    expect("slow.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_OK); /* it was under way */
+    assert_true(run_until(loop, nothing_pends, NULL));
+    expect("slow.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_OK);
+    assert_int_equal(fakedns_asked(server, "slow.test", DNS_TYPE_A), 1);
+}
+
+/* R97: a failure in advance is no answer to the real question, and costs the server but one try. */
+static void a_failure_foreseen_is_asked_about_again(void **state)
+{
+    unsigned before;
+
+    (void)state;
+    expect("servfail2.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_FAILED);
+    dns_foresee(dns, DNS_SHARE_MX_HOSTS, "servfail.test", DNS_TYPE_A);
+    assert_true(run_until(loop, nothing_pends, NULL));
+    before = fakedns_asked(server, "servfail.test", DNS_TYPE_A);
+    assert_in_range(before, 1, fakedns_asked(server, "servfail2.test", DNS_TYPE_A) - 1);
+    expect("servfail.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_FAILED);
+    assert_true(fakedns_asked(server, "servfail.test", DNS_TYPE_A) > before);
+}
+
+/* What is foreseen while questions are held back would take their place when they are let go. */
+static void nothing_is_foreseen_while_questions_are_held_back(void **state)
+{
+    static const struct fakedns_row mute[] = {{.name = "", .act = FAKE_NEVER}};
+    struct fakedns *silent = fakedns_start("127.0.0.1", 0, mute, COUNT(mute));
+
+    (void)state;
+    dns = start_system(nameserver(silent), insecure_test, options_test);
+    dns_foresee(dns, DNS_SHARE_POLICY_HOSTS, "x.ok.test", DNS_TYPE_A);
+    assert_int_equal(dns_pending(dns), 0);
+    unlink(resolv_conf);
+    fakedns_stop(silent);
+}
+
+/* Own recursion has no way past its cache for a failure. */
+static void nothing_is_foreseen_with_own_recursion(void **state)
+{
+    static const char *const root[] = {"root", NULL};
+    const struct dns_config config = config_for(root);
+
+    (void)state;
+    dns = start(&config);
+    dns_foresee(dns, DNS_SHARE_MX_HOSTS, "x.ok.test", DNS_TYPE_A);
+    assert_int_equal(dns_pending(dns), 0);
+}
+
+/* As many as there is room for, of names that never get an answer; returns how many these are. */
+static size_t foresee_dead(enum dns_share share, const char *kind, size_t times)
+{
+    size_t before = dns_pending(dns);
+    char name[64];
+
+    for (size_t i = 0; i < times; i++) {
+        snprintf(name, sizeof name, "%s%zu.dead.test", kind, i);
+        dns_foresee(dns, share, name, DNS_TYPE_A);
+    }
+    return dns_pending(dns) - before;
+}
+
+enum { FEW_FILES = 1024, JOBS = FEW_FILES / 2, SHARE = JOBS / 32 };
+
+static void setup_with_few_files(void **state, struct rlimit *before)
+{
+    getrlimit(RLIMIT_NOFILE, before);
+    const struct rlimit few = {.rlim_cur = FEW_FILES, .rlim_max = before->rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    setup(state);
+}
+
+/* Silent names take their own share only, and leave real questions more than half of the room. */
+static void what_is_foreseen_has_little_room(void **state)
+{
+    struct rlimit before;
+    struct question dead[JOBS / 2];
+    char name[64];
+
+    setup_with_few_files(state, &before);
+    assert_int_equal(foresee_dead(DNS_SHARE_POLICY_HOSTS, "p", JOBS), SHARE);
+    assert_int_equal(foresee_dead(DNS_SHARE_MX_HOSTS, "m", JOBS), SHARE);
+    assert_true(run_until(loop, nothing_pends, NULL)); /* given up; libunbound goes on with them */
+    assert_int_equal(foresee_dead(DNS_SHARE_MX_HOSTS, "n", JOBS), SHARE);
+    for (size_t i = 0; i < COUNT(dead); i++) {
+        snprintf(name, sizeof name, "d%zu.dead.test", i);
+        ask(&dead[i], name, DNS_TYPE_A, DNS_USE_CACHE, 60000);
+    }
+    assert_int_equal(foresee_dead(DNS_SHARE_POLICY_HOSTS, "q", JOBS), 0);
+    expect("a.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_OK);
+    assert_true(run_until(loop, nothing_pends, NULL));
+    for (size_t i = 0; i < COUNT(dead); i++) {
+        assert_int_equal(dead[i].answer->status, DNS_TIMEOUT); /* not "too many queries" */
+        dns_answer_free(dead[i].answer);
+    }
+    setrlimit(RLIMIT_NOFILE, &before);
+}
+
 struct expected {
     struct fakedns *server;
     unsigned count;
@@ -833,6 +942,11 @@ int main(void)
         BARE(messages_go_to_the_log_when_a_context_has_gone),
         BARE(a_check_without_answer_changes_nothing),
         BARE(resolv_conf_is_watched),
+        WITH_DNS(what_was_foreseen_is_there),
+        WITH_DNS(a_failure_foreseen_is_asked_about_again),
+        BARE(nothing_is_foreseen_while_questions_are_held_back),
+        BARE(nothing_is_foreseen_with_own_recursion),
+        cmocka_unit_test_teardown(what_is_foreseen_has_little_room, teardown),
     };
 
     return cmocka_run_group_tests(tests, setup_all, teardown_all);

@@ -11,7 +11,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,11 +35,9 @@ enum { THREADS = 8, PATIENCE_MS = 10000, LONG_MS = 60000 };
  */
 struct dns {
     struct loop *loop;
-    LIST_HEAD(, dns_query) queries;
 };
 
 struct dns_query {
-    LIST_ENTRY(dns_query) link;
     struct timer timer;
     enum dns_type type;
     char name[300];
@@ -112,25 +109,11 @@ struct dns *dns_new(struct loop *loop, const struct dns_config *config, char *er
     (void)err;
     (void)size;
     d->loop = loop;
-    LIST_INIT(&d->queries);
     return d;
-}
-
-/* Addresses may have been asked for in advance, which nobody waits for. */
-static void drop_addresses(struct dns *d)
-{
-    struct dns_query *q = LIST_FIRST(&d->queries);
-
-    for (struct dns_query *next; q != NULL; q = next) {
-        next = LIST_NEXT(q, link);
-        if (q->type == DNS_TYPE_A || q->type == DNS_TYPE_AAAA)
-            dns_cancel(q);
-    }
 }
 
 void dns_free(struct dns *d)
 {
-    drop_addresses(d);
     free(d);
 }
 
@@ -144,7 +127,6 @@ struct dns_query *dns_ask(struct dns *d, const char *name, enum dns_type type, e
     snprintf(q->name, sizeof q->name, "%s", name);
     timer_init(&q->timer, d->loop, query_due, q);
     timer_start(&q->timer, 1);
-    LIST_INSERT_HEAD(&d->queries, q, link);
     under_way++;
     txt_asked += type == DNS_TYPE_TXT;
     txt_past_cache += type == DNS_TYPE_TXT && cache == DNS_PAST_CACHE;
@@ -157,7 +139,6 @@ void dns_cancel(struct dns_query *q)
     if (q == NULL)
         return;
     timer_stop(&q->timer);
-    LIST_REMOVE(q, link);
     under_way--;
     free(q);
 }
@@ -168,10 +149,12 @@ bool dns_validates(const struct dns *d)
     return true;
 }
 
-bool dns_has_room(const struct dns *d)
+void dns_foresee(struct dns *d, enum dns_share share, const char *name, enum dns_type type)
 {
     (void)d;
-    return true;
+    (void)share;
+    (void)name;
+    (void)type;
 }
 
 size_t dns_pending(const struct dns *d)

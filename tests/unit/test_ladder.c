@@ -208,7 +208,7 @@ static void *source_start(void *ctx, const struct question *q, source_done done,
     f->asked_to_refresh = q->refresh;
     f->asked_with_known = q->known != NULL;
     if (f->has_to_fetch)
-        q->coming(q->arg);
+        q->coming(q->coming_arg);
     if (f->refuses)
         return NULL;
     struct call *c = call_new(f, q->name, (void (*)(void))done, arg);

@@ -84,7 +84,7 @@ struct bed {
     int policy_asks, mx_asks, probes, host_probes[HOSTS_MAX];
     bool past_cache; /* the last question for the policy */
     int past_cache_asks;
-    char prefetched[200]; /* hosts, a blank behind each */
+    char foreseen[200]; /* hosts, a blank behind each */
     struct asked *held_policy, *held_host[HOSTS_MAX];
     struct dns_query *held_mx;
     /* the host's own store */
@@ -163,7 +163,7 @@ static void *policy_start(void *ctx, const struct question *q, source_done done,
     if (b->no_policy_memory)
         return NULL;
     if (b->policy_is_coming)
-        q->coming(q->arg);
+        q->coming(q->coming_arg);
     return asked_new(b, fact_of(&b->policy[i], q->name), &b->held_policy,
                      b->hold_policy || (q->past_cache && b->hold_policy_past_cache), done, arg);
 }
@@ -289,12 +289,13 @@ struct dns_query *dns_ask(struct dns *d, const char *name, enum dns_type type, e
     return q;
 }
 
-void addrs_prefetch(struct dns *d, const char *host)
+void addrs_foresee(struct dns *d, enum dns_share share, const char *host)
 {
-    size_t len = strlen(the_bed->prefetched);
+    size_t len = strlen(the_bed->foreseen);
 
     (void)d;
-    snprintf(the_bed->prefetched + len, sizeof the_bed->prefetched - len, "%s ", host);
+    assert_int_equal(share, DNS_SHARE_MX_HOSTS);
+    snprintf(the_bed->foreseen + len, sizeof the_bed->foreseen - len, "%s ", host);
 }
 
 void dns_cancel(struct dns_query *q)
@@ -1573,53 +1574,87 @@ static void so_many_hosts_are_probed(void **state)
     bed_free(&b);
 }
 
-/* While the policy is being fetched the MX hosts' addresses are looked for: where there is none
- * they are nobody's business. */
+enum first { MX_LAST, MX_FIRST, POLICY_FIRST };
+
+static void three_equal_hosts_and_more(struct bed *b)
+{
+    static const char *const names[] = {"mx1.test", "mx2.test", "mx3.test", "mx4.test", "mx5.test"};
+
+    for (size_t n = 0; n < sizeof names / sizeof names[0]; n++)
+        b->mx[n] = (struct mx_row){names[n], 10, {HOST_PASSES, HOST_PASSES}};
+}
+
+static void remember_host(struct bed *b, const char *name)
+{
+    struct fact *f = make_host_fact(name, HOST_PASSES, now, now + 600);
+
+    facts_put(b->facts, f, now);
+    fact_unref(f);
+}
+
+static void let_mx_go(struct bed *b)
+{
+    b->hold_mx = false;
+    if (b->held_mx != NULL)
+        loop_defer(b->loop, &b->held_mx->task);
+}
+
+/* While the policy is being fetched the first MX hosts' addresses are looked for. Where there is no
+ * policy, or it has come already, they are not. */
 static void addresses_are_foreseen(void **state)
 {
     static const struct {
         const char *why;
-        bool coming, mx_first, is_known;
+        bool coming;
+        enum first first;
+        const char *known, *own; /* a host that is known to pass; one that is this host */
+        unsigned max_hosts;
         const char *want;
     } rows[] = {
-        {"a policy is being fetched", true, false, false, "mx1.test mx2.test mx3.test "},
-        {"the MX set comes first", true, true, false, "mx1.test mx2.test mx3.test "},
-        {"no word of a fetch", false, false, false, ""},
-        {"a host known to pass will not be asked for", true, false, true, "mx1.test mx3.test "},
+        {"the MX set comes last: no more than four", true, MX_LAST, NULL, NULL, 16,
+         "mx1.test mx2.test mx3.test mx4.test "},
+        {"the MX set comes first", true, MX_FIRST, NULL, NULL, 16,
+         "mx1.test mx2.test mx3.test mx4.test "},
+        {"no more than may be probed", true, MX_LAST, NULL, NULL, 3, "mx1.test mx2.test mx3.test "},
+        {"no word of a fetch", false, MX_LAST, NULL, NULL, 16, ""},
+        {"the policy is here before the MX set", true, POLICY_FIRST, NULL, NULL, 16, ""},
+        {"a host known to pass", true, MX_LAST, "mx2.test", NULL, 16,
+         "mx1.test mx3.test mx4.test "},
+        {"R95: this host and those behind it", true, MX_LAST, NULL, "mx3.test", 16,
+         "mx1.test mx2.test "},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *own[] = {rows[i].own, NULL};
         struct bed b;
         struct told t;
         print_message("%s\n", rows[i].why);
         bed_new(&b, &enforce_1);
-        for (size_t n = 1; n < 4; n++) /* one more than max_hosts */
-            b.mx[n] = b.mx[0];
-        b.mx[1].name = "mx2.test";
-        b.mx[2].name = "mx3.test";
-        b.mx[3].name = "mx4.test";
+        settings_unref(b.context.settings);
+        b.context.settings = settings_new(&(struct engine_config){
+            .rules = {.mx_rule = MX_RULE_PREFERRED},
+            .decision_timeout_ms = NEVER_MS,
+            .max_hosts = rows[i].max_hosts,
+            .own_names = own,
+        });
+        three_equal_hosts_and_more(&b);
+        if (rows[i].known != NULL)
+            remember_host(&b, rows[i].known);
         b.policy_is_coming = rows[i].coming;
-        b.hold_policy = true;
-        b.hold_mx = !rows[i].mx_first;
-        if (rows[i].is_known) {
-            struct fact *f = make_host_fact("mx2.test", HOST_PASSES, now, now + 600);
-            facts_put(b.facts, f, now);
-            fact_unref(f);
-        }
+        b.hold_policy = rows[i].first != POLICY_FIRST;
+        b.hold_mx = rows[i].first != MX_FIRST;
         start(&b, &t, NULL);
         turns(&b);
-        assert_string_equal(b.prefetched, rows[i].mx_first ? rows[i].want : "");
-        b.hold_mx = false;
-        if (b.held_mx != NULL)
-            loop_defer(b.loop, &b.held_mx->task);
+        assert_string_equal(b.foreseen, rows[i].first == MX_FIRST ? rows[i].want : "");
+        let_mx_go(&b);
         turns(&b);
-        assert_false(t.done);
-        assert_string_equal(b.prefetched, rows[i].want);
+        assert_string_equal(b.foreseen, rows[i].want);
+        assert_int_equal(t.done, rows[i].first == POLICY_FIRST);
         let_go(&b);
         finish(&t);
         assert_int_equal(t.decision->action, ACTION_ACCEPT);
-        assert_string_equal(b.prefetched, rows[i].want); /* once */
+        assert_string_equal(b.foreseen, rows[i].want); /* once */
         told_clear(&t);
         bed_free(&b);
     }

@@ -87,11 +87,17 @@ class Direction:
         except BlockingIOError:
             pass
 
+    def put(self, packet):
+        try:
+            os.write(self.target, packet)
+        except BlockingIOError:
+            pass            # the device's queue is full: lost, as on any cable
+
     def hand_over(self):
         """Everything that is due; returns how long until the next is, or None."""
         now = time.monotonic()
         while self.under_way and self.under_way[0][0] <= now:
-            os.write(self.target, self.under_way.popleft()[1])
+            self.put(self.under_way.popleft()[1])
         return self.under_way[0][0] - now if self.under_way else None
 
 
