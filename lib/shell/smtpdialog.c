@@ -7,7 +7,7 @@
 #include "shell/smtpdialog.h"
 
 #include "shell/helo.h"
-#include "shell/trust.h"
+#include "shell/tlspeer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -217,7 +217,7 @@ static void handshake(struct smtpdialog *d)
         return;
     }
     d->facts.stage = PROBE_DONE;
-    trust_note_peer(ssl, d->host, &d->facts);
+    tlspeer_note(ssl, d->host, &d->facts);
     settle(d, PROBE_OK, 0, "");
     quit(d);
 }

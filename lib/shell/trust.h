@@ -7,8 +7,6 @@
 #ifndef STS_TRUST_H
 #define STS_TRUST_H
 
-#include "core/hostfacts.h"
-
 #include <openssl/ssl.h>
 #include <stddef.h>
 
@@ -39,16 +37,5 @@ int trust_apply(const struct trust *t, SSL_CTX *ctx);
 /* The X509_check_host flags for MTA-STS: SAN only, no partial wildcards (R26, R83, traps 19, 20).
  */
 unsigned int trust_host_flags(void);
-
-/*
- * Note in FACTS what the handshaken SSL shows of its peer: tls_version, tls_cipher, chain,
- * chain_error, chain_code, name_matches for HOST, names, not_after. The SSL must have been set up
- * by trust_observe.
- */
-void trust_note_peer(SSL *ssl, const char *host, struct host_facts *facts);
-
-/* Set SSL up to complete the handshake whatever the certificate is, remembering every chain error.
- * 0, or -1. */
-int trust_observe(SSL *ssl);
 
 #endif
