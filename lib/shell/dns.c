@@ -26,7 +26,7 @@ enum {
     /* own recursion has no way not to cache; the TXT of a domain is asked for at most once in 10 s
      */
     FRESH_ROOT_MS = 1000,
-    SHARE_PART = 32 /* of jobs_max: libunbound goes on for 12 s, four time limits of ours */
+    SHARE_PART = 32 /* of jobs_max: questions in advance */
 };
 
 struct dns {
@@ -38,22 +38,28 @@ struct dns {
     int64_t timeout_ms;
     LIST_HEAD(, dns_query) queries;
     size_t pending;
-    size_t foreseen[DNS_SHARES]; /* of the pending: asked in advance */
+    TAILQ_HEAD(, dns_query) line; /* of those that wait for room, the first comes first */
+    struct task serve;
+    size_t foreseen[DNS_SHARES]; /* jobs */
 
     bool validates;
-    bool waiting; /* for the first outcome of the start-up check: questions are held back */
+    bool waiting; /* for the outcome of the check: questions are held back */
     struct dnscheck check;
     struct timer check_timer, watch_timer;
 };
 
 struct dns_query {
     LIST_ENTRY(dns_query) link;
+    TAILQ_ENTRY(dns_query) in_line;
     struct dns *dns;
     char name[DOMAIN_SIZE];
     enum dns_type type;
     bool fresh;    /* ask the fresh context */
     bool sending;  /* inside ubctx_ask: what is answered now is from libunbound's cache */
     bool answered; /* ANSWER is to be handed over */
+    bool is_in_line;
+    bool is_timed;    /* timeout_ms has begun */
+    int64_t deadline; /* the asker's */
     int64_t retry_until;
     struct dns_answer *answer; /* made at the start, for the time-out */
     struct ubjob *job;
@@ -110,9 +116,17 @@ static int renew_contexts(struct dns *d, char *err, size_t size)
 
 /* ---- answers ---- */
 
+static void line_leave(struct dns_query *q)
+{
+    if (q->is_in_line)
+        TAILQ_REMOVE(&q->dns->line, q, in_line);
+    q->is_in_line = false;
+}
+
 static void query_free(struct dns_query *q)
 {
     ubjob_drop(q->job);
+    line_leave(q);
     task_cancel(&q->task);
     timer_stop(&q->timer);
     LIST_REMOVE(q, link);
@@ -179,17 +193,20 @@ static struct dns_answer *read_answer(const struct dns_query *q, const struct ub
     return a;
 }
 
-static bool want_retry(const struct dns_query *q, const struct ubanswer *u)
+static bool want_retry(const struct dns_query *q)
 {
-    return (u->bogus || u->rcode != 0) && !q->fresh && clock_ms() < q->retry_until &&
+    return !q->fresh && clock_ms() < q->retry_until &&
            dnsconf_upstream(q->dns->conf) != UPSTREAM_ROOT;
 }
 
 static void on_answer(void *arg, const struct ubanswer *u)
 {
     struct dns_query *q = arg;
+    bool failed = u->bogus || u->rcode != 0;
 
-    if (!want_retry(q, u)) {
+    if (failed && q->dns->waiting)
+        return; /* of servers that may have been replaced; release_queries asks again */
+    if (!failed || !want_retry(q)) {
         settle(q, read_answer(q, u));
         return;
     }
@@ -199,26 +216,91 @@ static void on_answer(void *arg, const struct ubanswer *u)
 
 /* ---- questions ---- */
 
+/* The time for an answer begins when a question goes out: how long it was held back, or stood in
+ * line, says nothing about the name. */
+static void limit_start(struct dns_query *q)
+{
+    int64_t now = clock_ms(), end = now + q->dns->timeout_ms;
+
+    if (end > q->deadline)
+        end = q->deadline;
+    q->is_timed = true;
+    q->retry_until = now + (end - now) / 2;
+    timer_start_at(&q->timer, end);
+}
+
+static void limit_stop(struct dns_query *q)
+{
+    q->is_timed = false;
+    if (q->deadline == INT64_MAX)
+        timer_stop(&q->timer);
+    else
+        timer_start_at(&q->timer, q->deadline);
+}
+
 static void query_send(struct dns_query *q)
 {
     struct dns *d = q->dns;
-    struct ubctx *c;
+    struct ubctx *c = q->fresh ? fresh_context(d) : d->main;
     int rc;
 
-    if (d->set.jobs >= d->jobs_max) {
-        settle_failed(q, "too many queries");
-        return;
-    }
-    c = q->fresh ? fresh_context(d) : d->main;
     if (!c) {
         settle_failed(q, "cannot set up libunbound");
         return;
     }
+    ubjob_drop(q->job); /* in a context that has been replaced: q->job is another's from here on */
+    if (!q->is_timed)
+        limit_start(q);
     q->sending = true;
     rc = ubctx_ask(c, q->name, q->type, &q->job, on_answer, q);
     q->sending = false;
     if (rc != 0)
         settle_failed(q, ub_strerror(rc));
+}
+
+static void line_join(struct dns_query *q)
+{
+    if (!q->is_in_line)
+        TAILQ_INSERT_TAIL(&q->dns->line, q, in_line);
+    q->is_in_line = true;
+}
+
+static bool has_room(const struct dns *d)
+{
+    return d->set.jobs < d->jobs_max;
+}
+
+/* Now, or when there is room, or when questions are not held back any more. */
+static void query_go(struct dns_query *q)
+{
+    struct dns *d = q->dns;
+
+    if (d->waiting)
+        return;
+    if (has_room(d) && TAILQ_EMPTY(&d->line))
+        query_send(q);
+    else
+        line_join(q);
+}
+
+static void serve_line(void *arg)
+{
+    struct dns *d = arg;
+    struct dns_query *q;
+
+    while (has_room(d) && !d->waiting && (q = TAILQ_FIRST(&d->line)) != NULL) {
+        line_leave(q);
+        query_send(q);
+    }
+}
+
+/* In the midst of libunbound. */
+static void job_ended(void *arg)
+{
+    struct dns *d = arg;
+
+    if (!TAILQ_EMPTY(&d->line))
+        loop_defer(d->loop, &d->serve);
 }
 
 static void query_turn(void *arg)
@@ -228,7 +310,7 @@ static void query_turn(void *arg)
     if (q->answered)
         deliver(q);
     else
-        query_send(q);
+        query_go(q);
 }
 
 static void query_timeout(void *arg)
@@ -257,41 +339,22 @@ static struct dns_query *query_new(struct dns *d, dns_done done, void *arg)
     return q;
 }
 
-/* WITH_RETRY: a failure is asked about once more, past the cache, in the first half of the time. */
-static struct dns_query *query_begin(struct dns *d, const char *name, enum dns_type type,
-                                     int64_t deadline, bool with_retry, dns_done done, void *arg)
-{
-    struct dns_query *q = query_new(d, done, arg);
-    int64_t now = clock_ms();
-
-    if (!q)
-        return NULL;
-    if (deadline > now + d->timeout_ms)
-        deadline = now + d->timeout_ms;
-    q->retry_until = with_retry ? now + (deadline - now) / 2 : now;
-    q->type = type;
-    timer_start_at(&q->timer, deadline);
-    if (strlen(name) >= sizeof q->name)
-        settle_failed(q, "name too long");
-    else
-        strcpy(q->name, name);
-    return q;
-}
-
-static void query_go(struct dns_query *q)
-{
-    if (!q->dns->waiting && !q->answered)
-        query_send(q);
-}
-
 struct dns_query *dns_ask(struct dns *d, const char *name, enum dns_type type, enum dns_cache cache,
                           int64_t deadline, dns_done done, void *arg)
 {
-    struct dns_query *q = query_begin(d, name, type, deadline, true, done, arg);
+    struct dns_query *q = query_new(d, done, arg);
 
     if (!q)
         return NULL;
+    q->type = type;
     q->fresh = cache == DNS_PAST_CACHE;
+    q->deadline = deadline;
+    if (strlen(name) >= sizeof q->name) {
+        settle_failed(q, "name too long");
+        return q;
+    }
+    strcpy(q->name, name);
+    limit_stop(q);
     query_go(q);
     return q;
 }
@@ -307,6 +370,11 @@ size_t dns_pending(const struct dns *d)
     return d->pending;
 }
 
+size_t dns_under_way(const struct dns *d)
+{
+    return d->set.jobs;
+}
+
 /* ---- questions in advance ---- */
 
 static bool may_foresee(const struct dns *d, enum dns_share share)
@@ -315,25 +383,24 @@ static bool may_foresee(const struct dns *d, enum dns_share share)
            d->foreseen[share] < d->jobs_max / SHARE_PART && d->set.jobs < d->jobs_max / 2;
 }
 
-static void on_foreseen(void *arg, struct dns_answer *answer)
+/* libunbound has the answer, or the failure. */
+static void on_foreseen(void *arg, const struct ubanswer *answer)
 {
     size_t *share = arg;
 
+    (void)answer;
     --*share;
-    dns_answer_free(answer);
 }
 
 void dns_foresee(struct dns *d, enum dns_share share, const char *name, enum dns_type type)
 {
-    struct dns_query *q;
+    size_t *foreseen = &d->foreseen[share];
 
     if (!may_foresee(d, share))
         return;
-    q = query_begin(d, name, type, INT64_MAX, false, on_foreseen, &d->foreseen[share]);
-    if (!q)
-        return;
-    d->foreseen[share]++;
-    query_go(q);
+    ++*foreseen;
+    if (ubctx_ask(d->main, name, type, NULL, on_foreseen, foreseen) != 0)
+        --*foreseen;
 }
 
 /* ---- the start-up check: do the system's servers hand on DNSSEC data? ---- */
@@ -396,7 +463,12 @@ static void check_again(void *arg)
 
 static void check_begin(struct dns *d)
 {
+    struct dns_query *q;
+
     d->waiting = true;
+    LIST_FOREACH(q, &d->queries, link)
+    if (!q->answered)
+        limit_stop(q);
     timer_stop(&d->check_timer);
     dnscheck_start(&d->check);
 }
@@ -460,7 +532,11 @@ struct dns *dns_new(struct loop *loop, const struct dns_config *config, char *er
     d->timeout_ms = config->timeout_ms;
     d->jobs_max = jobs_max();
     d->validates = true;
+    d->set.ended = job_ended;
+    d->set.ended_arg = d;
     LIST_INIT(&d->queries);
+    TAILQ_INIT(&d->line);
+    task_init(&d->serve, serve_line, d);
     timer_init(&d->check_timer, loop, check_again, d);
     timer_init(&d->watch_timer, loop, watch, d);
     if (open_resolver(d, config, err, size) == 0)
@@ -481,6 +557,7 @@ void dns_free(struct dns *d)
     timer_stop(&d->check_timer);
     timer_stop(&d->watch_timer);
     ubset_close(&d->set);
+    task_cancel(&d->serve);
     dnsconf_free(d->conf);
     free(d);
 }

@@ -4,8 +4,9 @@
  *
  * Two contexts: one that caches, and one for asking past the cache. Loop thread only. libunbound's
  * own messages go to the log callback. Every answer is handed over from a later turn of the loop,
- * never inside the call. A query ends at its time limit even if libunbound goes on; what is under
- * way is capped (8192, at most half of the descriptors there are; "too many queries" beyond).
+ * never inside the call. A query ends at its time limit even if libunbound goes on. What is under
+ * way is capped (8192, at most half of the descriptors there are); others wait for room, in line:
+ * our own lack of it is no answer, for a domain without one is taken for a domain without a policy.
  */
 #ifndef STS_DNS_H
 #define STS_DNS_H
@@ -46,9 +47,10 @@ enum dns_cache { DNS_USE_CACHE, DNS_PAST_CACHE };
 /*
  * Ask for NAME (normal form; "_mta-sts." and the like in front are fine) and TYPE, class IN, no
  * search list (R282). DONE(ARG) is called exactly once unless cancelled, with DNS_TIMEOUT no later
- * than at DEADLINE (clock_ms) or timeout_ms from now. Returns NULL when out of memory (DONE is then
- * not called). With DNS_PAST_CACHE the answer is from the network (own recursion, "root": 1 s old
- * at most); its ttl may be 0.
+ * than at DEADLINE (clock_ms; INT64_MAX: none) or timeout_ms after it was sent: at once, or when
+ * there is room, or when the start-up check is over; a new resolv.conf sends it again. Returns NULL
+ * when out of memory (DONE is then not called). With DNS_PAST_CACHE the answer is from the network
+ * (own recursion, "root": 1 s old at most); its ttl may be 0.
  */
 struct dns_query *dns_ask(struct dns *d, const char *name, enum dns_type type, enum dns_cache cache,
                           int64_t deadline, dns_done done, void *arg);
@@ -64,16 +66,18 @@ bool dns_validates(const struct dns *d);
 
 /* Queries that wait for an answer. */
 size_t dns_pending(const struct dns *d);
+/* What libunbound works at, wanted or not. */
+size_t dns_under_way(const struct dns *d);
 
 /* Whose names are asked for in advance: names that stay silent take nothing from the others. */
 enum dns_share { DNS_SHARE_POLICY_HOSTS, DNS_SHARE_MX_HOSTS, DNS_SHARES };
 
 /*
- * Have the resolver look for NAME and TYPE now, so that it has the answer when that is asked for.
- * It does so only where that can harm no real question: not while questions are held back
- * (start-up, a new resolv.conf), not when half of what may be under way is, nor a 32nd for SHARE;
- * the server is asked once, so that a failure is asked about again by the real question; and not
- * with own recursion ("root"), which keeps failures. Nothing is told.
+ * Have the resolver look for NAME (at most DOMAIN_MAX octets) and TYPE now, so that it has the
+ * answer when that is asked for. Only where there is room to spare: not while questions are held
+ * back (start-up, a new resolv.conf), not when half of what may be under way is, nor a 32nd for
+ * SHARE. The server is not asked past libunbound's cache; the real question is, when this one
+ * failed. Not with own recursion ("root"), which keeps failures. Nothing is told.
  */
 void dns_foresee(struct dns *d, enum dns_share share, const char *name, enum dns_type type);
 

@@ -26,6 +26,14 @@ struct ubctx {
 
 /* ---- questions ---- */
 
+static void job_disown(struct ubjob *job)
+{
+    if (job->owner)
+        *job->owner = NULL;
+    job->owner = NULL;
+    job->done = NULL;
+}
+
 static void job_end(struct ubjob *job)
 {
     struct ubctx *c = job->ctx;
@@ -33,6 +41,8 @@ static void job_end(struct ubjob *job)
     LIST_REMOVE(job, link);
     c->set->jobs--;
     free(job);
+    if (c->set->ended)
+        c->set->ended(c->set->ended_arg);
     if (c->retired && LIST_EMPTY(&c->jobs))
         loop_defer(c->set->loop, &c->reap);
 }
@@ -60,8 +70,7 @@ static void take_answer(void *arg, int rcode, void *packet, int len, int sec, ch
                          .why_bogus = why_bogus};
 
     (void)ratelimited;
-    if (done)
-        *job->owner = NULL;
+    job_disown(job);
     job_end(job);
     if (done)
         done(owner, &a);
@@ -78,21 +87,20 @@ int ubctx_ask(struct ubctx *c, const char *name, int type, struct ubjob **slot, 
     *job = (struct ubjob){.ctx = c, .owner = slot, .done = done, .arg = arg};
     LIST_INSERT_HEAD(&c->jobs, job, link);
     c->set->jobs++;
-    *slot = job;
+    if (slot)
+        *slot = job;
     rc = ub_resolve_event(c->ub, name, type, CLASS_IN, job, take_answer, NULL);
     if (rc == 0)
         return 0;
-    *slot = NULL;
+    job_disown(job);
     job_end(job);
     return rc;
 }
 
 void ubjob_drop(struct ubjob *job)
 {
-    if (!job)
-        return;
-    *job->owner = NULL;
-    job->done = NULL;
+    if (job)
+        job_disown(job);
 }
 
 /* ---- contexts ---- */
@@ -113,7 +121,7 @@ static void ubctx_free(struct ubctx *c)
 
     c->retired = false;
     LIST_FOREACH(job, &c->jobs, link)
-    job->done = NULL;
+    job_disown(job);
     ub_ctx_delete(c->ub);
     while ((job = LIST_FIRST(&c->jobs)) != NULL)
         job_end(job);

@@ -21,6 +21,9 @@ struct ubset {
     struct dnslog log;
     LIST_HEAD(, ubctx) contexts;
     size_t jobs; /* questions libunbound works at, wanted or not */
+    /* One is done; as DONE of ubctx_ask. NULL: nobody wants to know. */
+    void (*ended)(void *arg);
+    void *ended_arg;
 };
 
 /* 0, or -1 when out of memory. */
@@ -47,8 +50,9 @@ typedef void (*ubjob_done)(void *arg, const struct ubanswer *answer);
 
 /*
  * Ask C for NAME and TYPE. *JOB is the question until DONE is called, which can be inside this call
- * (cached answers), and is in the midst of libunbound: DONE may only take notes. 0, or libunbound's
- * error (DONE is not called then).
+ * (cached answers), and is in the midst of libunbound: DONE may only take notes. JOB may be NULL
+ * when DONE will be wanted as long as the context lives. 0, or libunbound's error (DONE is not
+ * called then).
  */
 int ubctx_ask(struct ubctx *c, const char *name, int type, struct ubjob **job, ubjob_done done,
               void *arg);

@@ -331,10 +331,10 @@ static void cancelling(void **state)
     assert_int_equal(r.calls, 0);
 }
 
-static bool nothing_pends(void *arg)
+static bool nothing_is_under_way(void *arg)
 {
     (void)arg;
-    return dns_pending(dns) == 0;
+    return dns_under_way(dns) == 0;
 }
 
 /* Both families were looked for before they are wanted, and are not asked for again. */
@@ -344,8 +344,8 @@ static void foreseen(void **state)
 
     (void)state;
     addrs_foresee(dns, DNS_SHARE_MX_HOSTS, "both.test");
-    assert_int_equal(dns_pending(dns), 2);
-    assert_true(run_until(loop, nothing_pends, NULL));
+    assert_int_equal(dns_under_way(dns), 2);
+    assert_true(run_until(loop, nothing_is_under_way, NULL));
     assert_non_null(addrs_ask(dns, "both.test", false, INT64_MAX, take, &r));
     assert_true(run_until_set(loop, &r.done));
     assert_int_equal(r.addrs.count, 2);

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-enum { TIMEOUT_MS = 2500, TYPE_DNSKEY = 48 };
+enum { TIMEOUT_MS = 2500, SLOW_MS = 1000, TYPE_DNSKEY = 48 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -31,6 +31,7 @@ static const struct fakedns_row rows[] = {
     {.name = "servfail2.test", .act = FAKE_SERVFAIL},
     {.name = "never.test", .act = FAKE_NEVER},
     {.name = "*.dead.test", .act = FAKE_NEVER},
+    {.name = "*.slow.test", .type = 1, .delay_ms = SLOW_MS, .ttl = 60, .records = {"192.0.2.9"}},
     {.name = "long.test", .type = 16, .act = FAKE_TRUNCATE, .ttl = 60, .records = {"over TCP"}},
     {.name = "wrong.test", .type = 16, .act = FAKE_WRONG_QUESTION, .ttl = 60, .records = {"no"}},
     {.name = "slow.test", .type = 1, .delay_ms = 300, .ttl = 60, .records = {"192.0.2.3"}},
@@ -345,6 +346,42 @@ static void a_question_ends_at_its_time_limit(void **state)
     }
 }
 
+static unsigned tries_to_fail;
+
+static bool craft_failure_then_silence(struct fakedns_packet *p)
+{
+    p->data[3] |= 2; /* SERVFAIL */
+    return tries_to_fail > 0 && tries_to_fail-- > 0;
+}
+
+/* A failure is asked about again in the time that is left. */
+static void a_retry_has_no_time_of_its_own(void **state)
+{
+    static const struct fakedns_row failing[] = {{.name = "never.test", .act = FAKE_NEVER},
+                                                 {.name = "fails.test",
+                                                  .act = FAKE_CRAFT,
+                                                  .delay_ms = 300,
+                                                  .craft = craft_failure_then_silence}};
+    struct fakedns *s = fakedns_start("127.0.0.1", 0, failing, COUNT(failing));
+    const char *servers[] = {fakedns_address(s), NULL};
+    const struct dns_config config = config_for(servers);
+    struct question fails, never;
+
+    (void)state;
+    tries_to_fail = 3; /* libunbound tries so often before it tells */
+    dns = start(&config);
+    ask(&fails, "fails.test", DNS_TYPE_A, DNS_USE_CACHE, 60000);
+    ask(&never, "never.test", DNS_TYPE_A, DNS_USE_CACHE, 60000);
+    assert_true(run_until_set(loop, &never.done));
+    run_for(loop, 20);
+    assert_true(fails.done);
+    assert_true(fakedns_asked(s, "fails.test", DNS_TYPE_A) > 3);
+    assert_int_equal(fails.answer->status, DNS_TIMEOUT);
+    dns_answer_free(fails.answer);
+    dns_answer_free(never.answer);
+    fakedns_stop(s);
+}
+
 static bool server_was_asked(void *arg)
 {
     return fakedns_asked(server, arg, 0) > 0;
@@ -414,42 +451,80 @@ static void a_callback_may_cancel_another_question(void **state)
 
 /* ---- many ---- */
 
-enum { FILES = 200, MANY = 150 };
+enum { FILES = 200, ROOM = FILES / 2, MANY = 150 };
 
-static void what_is_under_way_is_capped(void **state)
+/* libunbound waits for slow servers, and takes their word. */
+static const char *const options_patient[] = {"local-zone: test. transparent",
+                                              "infra-cache-min-rtt: 20000", "outbound-msg-retry: 1",
+                                              "val-max-restart: 0", NULL};
+
+static void setup_with_few_files(rlim_t files, int64_t timeout_ms, const char *const *options)
 {
     const char *servers[] = {fakedns_address(server), NULL};
     struct dns_config config = config_for(servers);
-    struct question q[MANY], more;
     struct rlimit old, few;
-    unsigned refused = 0;
+
+    config.timeout_ms = timeout_ms;
+    config.unbound_options = options;
+    getrlimit(RLIMIT_NOFILE, &old);
+    few = old;
+    few.rlim_cur = files;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    dns = start(&config);
+    setrlimit(RLIMIT_NOFILE, &old);
+}
+
+/* Two rounds take longer than the time limit, which begins when a question is sent. */
+static void what_finds_no_room_waits_for_it(void **state)
+{
+    struct question q[MANY], impatient, cancelled;
     char name[40];
 
     (void)state;
-    config.timeout_ms = 500;
-    getrlimit(RLIMIT_NOFILE, &old);
-    few = old;
-    few.rlim_cur = FILES;
-    setrlimit(RLIMIT_NOFILE, &few);
-    dns = start(&config);
-    setrlimit(RLIMIT_NOFILE, &old);
+    setup_with_few_files(FILES, 2 * SLOW_MS - 100, options_patient);
     for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "n%d.slow.test", i);
+        ask(&q[i], name, DNS_TYPE_A, DNS_USE_CACHE, 60000);
+    }
+    ask(&impatient, "impatient.slow.test", DNS_TYPE_A, DNS_USE_CACHE, SLOW_MS / 4);
+    ask(&cancelled, "cancelled.slow.test", DNS_TYPE_A, DNS_USE_CACHE, 60000);
+    assert_int_equal(dns_under_way(dns), ROOM);
+    assert_true(run_until_set(loop, &impatient.done));
+    assert_int_equal(impatient.answer->status, DNS_TIMEOUT);
+    dns_answer_free(impatient.answer);
+    dns_cancel(cancelled.query);
+    for (int i = 0; i < MANY; i++) {
+        assert_true(run_until_set(loop, &q[i].done));
+        assert_int_equal(q[i].answer->status, DNS_OK);
+        dns_answer_free(q[i].answer);
+    }
+    assert_int_equal(cancelled.calls, 0);
+    assert_int_equal(fakedns_asked(server, "impatient.slow.test", DNS_TYPE_A), 0);
+    assert_int_equal(fakedns_asked(server, "cancelled.slow.test", DNS_TYPE_A), 0);
+}
+
+/* libunbound still works at what nobody waits for any more. */
+static void what_was_given_up_takes_room(void **state)
+{
+    struct question q[ROOM], more;
+    char name[40];
+
+    (void)state;
+    setup_with_few_files(FILES, 300, options_test);
+    for (int i = 0; i < ROOM; i++) {
         snprintf(name, sizeof name, "n%d.dead.test", i);
         ask(&q[i], name, DNS_TYPE_A, DNS_USE_CACHE, 60000);
     }
-    assert_true(run_until_set(loop, &q[0].done));
-    for (int i = 0; i < MANY; i++) {
+    for (int i = 0; i < ROOM; i++) {
         assert_true(run_until_set(loop, &q[i].done));
-        refused += q[i].answer->status == DNS_FAILED;
-        assert_string_equal(q[i].answer->why, q[i].answer->status == DNS_FAILED
-                                                  ? "too many queries"
-                                                  : "no answer in time");
+        assert_int_equal(q[i].answer->status, DNS_TIMEOUT);
         dns_answer_free(q[i].answer);
     }
-    assert_int_equal(refused, MANY - FILES / 2);
-    /* libunbound still works at what nobody waits for any more */
-    ask_and_wait(&more, "a.ok.test", DNS_TYPE_A, DNS_USE_CACHE);
-    assert_string_equal(more.answer->why, "too many queries");
+    ask(&more, "a.ok.test", DNS_TYPE_A, DNS_USE_CACHE, 500);
+    assert_int_equal(dns_under_way(dns), ROOM);
+    assert_true(run_until_set(loop, &more.done));
+    assert_int_equal(more.answer->status, DNS_TIMEOUT);
+    assert_int_equal(fakedns_asked(server, "a.ok.test", DNS_TYPE_A), 0);
     dns_answer_free(more.answer);
 }
 
@@ -656,8 +731,8 @@ static void unsigned_answers_below_a_trust_anchor_are_bogus(void **state)
 
 static char resolv_conf[] = "/tmp/test_dns.resolv.XXXXXX";
 
-static struct dns *start_system(const char *text, const char *const *insecure,
-                                const char *const *options)
+static struct dns *start_system_for(int64_t timeout_ms, const char *text,
+                                    const char *const *insecure, const char *const *options)
 {
     static const char *const system_servers[] = {"system", NULL};
     struct dns_config config = config_for(system_servers);
@@ -665,10 +740,17 @@ static struct dns *start_system(const char *text, const char *const *insecure,
     strcpy(resolv_conf, "/tmp/test_dns.resolv.XXXXXX");
     close(mkstemp(resolv_conf));
     assert_int_equal(write_file(resolv_conf, text), 0);
+    config.timeout_ms = timeout_ms;
     config.resolv_conf = resolv_conf;
     config.insecure_domains = insecure;
     config.unbound_options = options;
     return start(&config);
+}
+
+static struct dns *start_system(const char *text, const char *const *insecure,
+                                const char *const *options)
+{
+    return start_system_for(TIMEOUT_MS, text, insecure, options);
 }
 
 static const char *nameserver(const struct fakedns *f)
@@ -742,25 +824,29 @@ static void messages_go_to_the_log_when_a_context_has_gone(void **state)
     unlink(resolv_conf);
 }
 
-/* No answer to the check: nothing is known, nothing changes, and nobody waits longer than his time.
- */
+/* No answer to the check: nothing is known, nothing changes, and nobody waits longer than his time,
+ * which begins when the question is sent. */
 static void a_check_without_answer_changes_nothing(void **state)
 {
     static const struct fakedns_row mute[] = {
         {.name = "", .act = FAKE_NEVER},
+        {.name = "slower.ok.test", .type = 1, .delay_ms = 300, .ttl = 60, .records = {"192.0.2.9"}},
         {.name = "*.ok.test", .type = 1, .ttl = 60, .records = {"192.0.2.9"}},
     };
     struct fakedns *half = fakedns_start("127.0.0.1", 0, mute, COUNT(mute));
-    struct question q;
+    struct question q, patient;
 
     (void)state;
     dns = start_system(nameserver(half), insecure_test, options_test);
     ask(&q, "x.ok.test", DNS_TYPE_A, DNS_USE_CACHE, 300);
+    ask(&patient, "slower.ok.test", DNS_TYPE_A, DNS_USE_CACHE, 60000);
     assert_true(run_until_set(loop, &q.done));
     assert_int_equal(q.answer->status, DNS_TIMEOUT);
     assert_int_equal(fakedns_asked(half, "x.ok.test", 0), 0);
     dns_answer_free(q.answer);
-    run_for(loop, TIMEOUT_MS - 200);
+    assert_true(run_until_set(loop, &patient.done));
+    assert_int_equal(patient.answer->status, DNS_OK);
+    dns_answer_free(patient.answer);
     expect("x.ok.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_OK);
     assert_true(dns_validates(dns));
     assert_int_equal(warnings, 0);
@@ -770,10 +856,10 @@ static void a_check_without_answer_changes_nothing(void **state)
 
 /* ---- in advance ---- */
 
-static bool nothing_pends(void *arg)
+static bool nothing_is_under_way(void *arg)
 {
     (void)arg;
-    return dns_pending(dns) == 0;
+    return dns_under_way(dns) == 0;
 }
 
 static void what_was_foreseen_is_there(void **state)
@@ -781,7 +867,7 @@ static void what_was_foreseen_is_there(void **state)
     (void)state;
     dns_foresee(dns, DNS_SHARE_MX_HOSTS, "slow.test", DNS_TYPE_A);
     expect("slow.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_OK); /* it was under way */
-    assert_true(run_until(loop, nothing_pends, NULL));
+    assert_true(run_until(loop, nothing_is_under_way, NULL));
     expect("slow.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_OK);
     assert_int_equal(fakedns_asked(server, "slow.test", DNS_TYPE_A), 1);
 }
@@ -794,7 +880,7 @@ static void a_failure_foreseen_is_asked_about_again(void **state)
     (void)state;
     expect("servfail2.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_FAILED);
     dns_foresee(dns, DNS_SHARE_MX_HOSTS, "servfail.test", DNS_TYPE_A);
-    assert_true(run_until(loop, nothing_pends, NULL));
+    assert_true(run_until(loop, nothing_is_under_way, NULL));
     before = fakedns_asked(server, "servfail.test", DNS_TYPE_A);
     assert_in_range(before, 1, fakedns_asked(server, "servfail2.test", DNS_TYPE_A) - 1);
     expect("servfail.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_FAILED);
@@ -806,11 +892,13 @@ static void nothing_is_foreseen_while_questions_are_held_back(void **state)
 {
     static const struct fakedns_row mute[] = {{.name = "", .act = FAKE_NEVER}};
     struct fakedns *silent = fakedns_start("127.0.0.1", 0, mute, COUNT(mute));
+    size_t check;
 
     (void)state;
     dns = start_system(nameserver(silent), insecure_test, options_test);
+    check = dns_under_way(dns);
     dns_foresee(dns, DNS_SHARE_POLICY_HOSTS, "x.ok.test", DNS_TYPE_A);
-    assert_int_equal(dns_pending(dns), 0);
+    assert_int_equal(dns_under_way(dns), check);
     unlink(resolv_conf);
     fakedns_stop(silent);
 }
@@ -824,57 +912,87 @@ static void nothing_is_foreseen_with_own_recursion(void **state)
     (void)state;
     dns = start(&config);
     dns_foresee(dns, DNS_SHARE_MX_HOSTS, "x.ok.test", DNS_TYPE_A);
-    assert_int_equal(dns_pending(dns), 0);
+    assert_int_equal(dns_under_way(dns), 0);
 }
 
 /* As many as there is room for, of names that never get an answer; returns how many these are. */
 static size_t foresee_dead(enum dns_share share, const char *kind, size_t times)
 {
-    size_t before = dns_pending(dns);
+    size_t before = dns_under_way(dns);
     char name[64];
 
     for (size_t i = 0; i < times; i++) {
         snprintf(name, sizeof name, "%s%zu.dead.test", kind, i);
         dns_foresee(dns, share, name, DNS_TYPE_A);
     }
-    return dns_pending(dns) - before;
+    return dns_under_way(dns) - before;
 }
 
 enum { FEW_FILES = 1024, JOBS = FEW_FILES / 2, SHARE = JOBS / 32 };
 
-static void setup_with_few_files(void **state, struct rlimit *before)
-{
-    getrlimit(RLIMIT_NOFILE, before);
-    const struct rlimit few = {.rlim_cur = FEW_FILES, .rlim_max = before->rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-    setup(state);
-}
-
-/* Silent names take their own share only, and leave real questions more than half of the room. */
+/* Silent names take their own share only, as long as libunbound works at them, and leave real
+ * questions more than half of the room. */
 static void what_is_foreseen_has_little_room(void **state)
 {
-    struct rlimit before;
     struct question dead[JOBS / 2];
     char name[64];
 
-    setup_with_few_files(state, &before);
+    (void)state;
+    setup_with_few_files(FEW_FILES, 300, options_test);
     assert_int_equal(foresee_dead(DNS_SHARE_POLICY_HOSTS, "p", JOBS), SHARE);
     assert_int_equal(foresee_dead(DNS_SHARE_MX_HOSTS, "m", JOBS), SHARE);
-    assert_true(run_until(loop, nothing_pends, NULL)); /* given up; libunbound goes on with them */
-    assert_int_equal(foresee_dead(DNS_SHARE_MX_HOSTS, "n", JOBS), SHARE);
+    dns_foresee(dns, DNS_SHARE_MX_HOSTS, "c.ok.test", DNS_TYPE_A);
+    expect("never.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_TIMEOUT);
+    assert_int_equal(foresee_dead(DNS_SHARE_MX_HOSTS, "n", JOBS), 0);
+    for (size_t i = 0; i < COUNT(dead); i++) {
+        snprintf(name, sizeof name, "d%zu.dead.test", i);
+        ask(&dead[i], name, DNS_TYPE_A, DNS_USE_CACHE, 60000);
+    }
+    expect("a.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_OK);
+    for (size_t i = 0; i < COUNT(dead); i++) {
+        assert_true(run_until_set(loop, &dead[i].done));
+        dns_answer_free(dead[i].answer);
+    }
+}
+
+/* An answer makes room for the next, the cache's too. */
+static void what_was_foreseen_takes_no_room_any_more(void **state)
+{
+    char name[64];
+
+    (void)state;
+    setup_with_few_files(FEW_FILES, TIMEOUT_MS, options_test);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < 2 * SHARE; i++) {
+            snprintf(name, sizeof name, "r%zu.ok.test", i);
+            dns_foresee(dns, DNS_SHARE_MX_HOSTS, name, DNS_TYPE_A);
+            assert_true(run_until(loop, nothing_is_under_way, NULL));
+        }
+    }
+    snprintf(name, sizeof name, "r%d.ok.test", 2 * SHARE - 1);
+    assert_int_equal(fakedns_asked(server, name, DNS_TYPE_A), 1);
+}
+
+/* Real questions have the first half of the room, what is foreseen none of the second. */
+static void nothing_is_foreseen_in_the_second_half(void **state)
+{
+    struct question dead[JOBS / 2];
+    char name[64];
+
+    (void)state;
+    setup_with_few_files(FEW_FILES, 300, options_test);
     for (size_t i = 0; i < COUNT(dead); i++) {
         snprintf(name, sizeof name, "d%zu.dead.test", i);
         ask(&dead[i], name, DNS_TYPE_A, DNS_USE_CACHE, 60000);
     }
     assert_int_equal(foresee_dead(DNS_SHARE_POLICY_HOSTS, "q", JOBS), 0);
-    expect("a.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_OK);
-    assert_true(run_until(loop, nothing_pends, NULL));
     for (size_t i = 0; i < COUNT(dead); i++) {
-        assert_int_equal(dead[i].answer->status, DNS_TIMEOUT); /* not "too many queries" */
+        assert_true(run_until_set(loop, &dead[i].done));
         dns_answer_free(dead[i].answer);
     }
-    setrlimit(RLIMIT_NOFILE, &before);
 }
+
+/* ---- resolv.conf ---- */
 
 struct expected {
     struct fakedns *server;
@@ -888,7 +1006,7 @@ static bool was_asked(void *arg)
     return fakedns_asked(e->server, "", TYPE_DNSKEY) >= e->count;
 }
 
-/* A new resolv.conf: new servers, a new check; what is under way ends with the old ones. */
+/* A new resolv.conf: new servers, a new check. */
 static void resolv_conf_is_watched(void **state)
 {
     struct fakedns *other = fakedns_start("127.0.0.1", 0, rows, COUNT(rows));
@@ -913,6 +1031,80 @@ static void resolv_conf_is_watched(void **state)
     fakedns_stop(other);
 }
 
+/* The new resolv.conf is seen after 5 s; the servers of the former one answer after that. */
+enum { SEEN_MS = 5000, MARGIN_MS = 1500 };
+
+/*
+ * What is under way when resolv.conf changes is asked of the new servers; what the old ones still
+ * say about it is no answer, least of all to somebody else's question.
+ */
+static void what_is_under_way_is_asked_of_new_servers(void **state)
+{
+    static const struct fakedns_row old_rows[] = {{.name = "*.slow.test",
+                                                   .type = 16,
+                                                   .delay_ms = SEEN_MS + MARGIN_MS,
+                                                   .ttl = 60,
+                                                   .records = {"x"}}};
+    static const struct fakedns_row new_rows[] = {
+        {.name = "*.slow.test", .type = 16, .ttl = 60, .records = {"y"}},
+        {.name = "_mta-sts.b.test",
+         .type = 16,
+         .delay_ms = 2 * MARGIN_MS,
+         .ttl = 60,
+         .records = {"v=STSv1; id=1;"}},
+    };
+    struct fakedns *former = fakedns_start("127.0.0.1", 0, old_rows, COUNT(old_rows));
+    struct fakedns *other = fakedns_start("127.0.0.1", 0, new_rows, COUNT(new_rows));
+    struct question q, next;
+
+    (void)state;
+    dns = start_system_for(30000, nameserver(former), insecure_test, options_patient);
+    ask(&q, "_mta-sts.a.slow.test", DNS_TYPE_TXT, DNS_USE_CACHE, INT32_MAX);
+    assert_int_equal(write_file(resolv_conf, nameserver(other)), 0);
+    assert_true(run_until_set(loop, &q.done));
+    assert_int_equal(q.answer->status, DNS_OK);
+    assert_memory_equal(q.answer->record[0].text, "y", 1);
+    dns_answer_free(q.answer);
+    /* it is told while another question has the memory of the first */
+    ask_and_wait(&next, "_mta-sts.b.test", DNS_TYPE_TXT, DNS_USE_CACHE);
+    assert_int_equal(next.answer->status, DNS_OK);
+    dns_answer_free(next.answer);
+    assert_true(run_until(loop, nothing_is_under_way, NULL));
+    assert_int_equal(q.calls, 1);
+    unlink(resolv_conf);
+    fakedns_stop(other);
+    fakedns_stop(former);
+}
+
+/* Nor is a failure of the old ones asked about before it is known whether the new ones validate. */
+static void a_failure_of_former_servers_waits_for_new_ones(void **state)
+{
+    static const struct fakedns_row old_rows[] = {
+        {.name = "*.ok.test", .act = FAKE_SERVFAIL, .delay_ms = SEEN_MS + MARGIN_MS},
+        {.name = "", .type = TYPE_DNSKEY, .ttl = 60, .records = {NULL}}};
+    static const struct fakedns_row new_rows[] = {
+        {.name = "", .type = TYPE_DNSKEY, .delay_ms = 2 * MARGIN_MS, .ttl = 60, .records = {NULL}},
+        {.name = "*.ok.test", .type = 1, .ttl = 60, .records = {"192.0.2.9"}},
+    };
+    struct fakedns *former = fakedns_start("127.0.0.1", 0, old_rows, COUNT(old_rows));
+    struct fakedns *other = fakedns_start("127.0.0.1", 0, new_rows, COUNT(new_rows));
+    struct question q;
+
+    (void)state;
+    /* q's own time would be over before the check is */
+    dns = start_system_for(SEEN_MS + MARGIN_MS + 500, nameserver(former), NULL, options_patient);
+    ask(&q, "x.ok.test", DNS_TYPE_A, DNS_USE_CACHE, INT32_MAX);
+    assert_int_equal(write_file(resolv_conf, nameserver(other)), 0);
+    assert_true(run_until_set(loop, &q.done));
+    if (q.answer->status != DNS_OK)
+        fail_msg("%s (%s)", dns_status_name(q.answer->status), q.answer->why);
+    assert_int_equal(fakedns_asked(other, "x.ok.test", 0), 1);
+    dns_answer_free(q.answer);
+    unlink(resolv_conf);
+    fakedns_stop(other);
+    fakedns_stop(former);
+}
+
 #define WITH_DNS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 #define BARE(test) cmocka_unit_test_setup_teardown(test, setup_bare, teardown)
 
@@ -926,10 +1118,12 @@ int main(void)
         WITH_DNS(the_cache_is_used_within_the_ttl),
         WITH_DNS(past_the_cache_every_question_reaches_the_server),
         WITH_DNS(a_question_ends_at_its_time_limit),
+        BARE(a_retry_has_no_time_of_its_own),
         WITH_DNS(cancelled_questions_are_not_answered),
         WITH_DNS(freeing_drops_what_is_pending),
         WITH_DNS(a_callback_may_cancel_another_question),
-        BARE(what_is_under_way_is_capped),
+        BARE(what_finds_no_room_waits_for_it),
+        BARE(what_was_given_up_takes_room),
         BARE(a_forwarder_is_never_dead),
         WITH_DNS(unanswered_questions_hold_up_no_other),
         BARE(bad_settings_are_refused_with_a_reason),
@@ -942,11 +1136,15 @@ int main(void)
         BARE(messages_go_to_the_log_when_a_context_has_gone),
         BARE(a_check_without_answer_changes_nothing),
         BARE(resolv_conf_is_watched),
+        BARE(what_is_under_way_is_asked_of_new_servers),
+        BARE(a_failure_of_former_servers_waits_for_new_ones),
         WITH_DNS(what_was_foreseen_is_there),
         WITH_DNS(a_failure_foreseen_is_asked_about_again),
         BARE(nothing_is_foreseen_while_questions_are_held_back),
         BARE(nothing_is_foreseen_with_own_recursion),
-        cmocka_unit_test_teardown(what_is_foreseen_has_little_room, teardown),
+        BARE(what_is_foreseen_has_little_room),
+        BARE(what_was_foreseen_takes_no_room_any_more),
+        BARE(nothing_is_foreseen_in_the_second_half),
     };
 
     return cmocka_run_group_tests(tests, setup_all, teardown_all);
