@@ -7,7 +7,7 @@
 #include "shell/smtpdialog.h"
 
 #include "shell/helo.h"
-#include "shell/tlspeer.h"
+#include "shell/peerfacts.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -217,7 +217,7 @@ static void handshake(struct smtpdialog *d)
         return;
     }
     d->facts.stage = PROBE_DONE;
-    tlspeer_note(ssl, d->host, &d->facts);
+    peerfacts_note(ssl, d->host, &d->facts);
     settle(d, PROBE_OK, 0, "");
     quit(d);
 }

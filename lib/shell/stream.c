@@ -3,7 +3,7 @@
  */
 #include "shell/stream.h"
 
-#include "shell/tlspeer.h"
+#include "shell/peerfacts.h"
 #include "shell/trust.h"
 
 #include <errno.h>
@@ -181,7 +181,7 @@ enum stream_status stream_secure(struct stream *s, SSL_CTX *ctx, const char *hos
         return STREAM_LOCAL;
     /* An empty SNI is refused by OpenSSL; R86: the host's name, without a trailing dot. */
     if (SSL_set_fd(s->ssl, s->fd) != 1 || SSL_set_tlsext_host_name(s->ssl, host) != 1 ||
-        tlspeer_observe(s->ssl) != 0) {
+        peerfacts_observe(s->ssl) != 0) {
         ERR_clear_error();
         return STREAM_LOCAL;
     }

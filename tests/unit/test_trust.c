@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "shell/tlspeer.h"
+#include "shell/peerfacts.h"
 #include "shell/trust.h"
 #include "tlspeer.h"
 
@@ -97,10 +97,10 @@ static bool observe(SSL_CTX *ctx, SSL_CTX *server_ctx, const char *host, struct 
     SSL_set_bio(server, far, far);
     SSL_set_connect_state(client);
     SSL_set_accept_state(server);
-    assert_int_equal(tlspeer_observe(client), 0);
+    assert_int_equal(peerfacts_observe(client), 0);
     bool ok = shake(client, server);
     if (ok)
-        tlspeer_note(client, host, facts);
+        peerfacts_note(client, host, facts);
     SSL_free(client);
     SSL_free(server);
     return ok;
@@ -418,7 +418,7 @@ static void test_not_observed(void **state)
     SSL *ssl = SSL_new(ctx);
 
     (void)state;
-    tlspeer_note(ssl, "mx.good.test", &facts);
+    peerfacts_note(ssl, "mx.good.test", &facts);
     assert_int_equal(facts.chain, CHAIN_UNTRUSTED);
     assert_false(facts.name_matches);
     SSL_free(ssl);

@@ -1,4 +1,4 @@
-#include "shell/tlspeer.h"
+#include "shell/peerfacts.h"
 
 #include "core/buf.h"
 #include "shell/trust.h"
@@ -55,7 +55,7 @@ static int note_error(int ok, X509_STORE_CTX *ctx)
     return 1;
 }
 
-int tlspeer_observe(SSL *ssl)
+int peerfacts_observe(SSL *ssl)
 {
     struct observation *o;
 
@@ -150,7 +150,7 @@ static void note_code(struct host_facts *facts, int code)
 static void note_chain(const SSL *ssl, struct host_facts *facts)
 {
     const struct observation *o = slot < 0 ? NULL : SSL_get_ex_data(ssl, slot);
-    int unseen = X509_V_ERR_UNSPECIFIED; /* fail closed: not set up by tlspeer_observe */
+    int unseen = X509_V_ERR_UNSPECIFIED; /* fail closed: not set up by peerfacts_observe */
 
     facts->chain = CHAIN_OK;
     facts->chain_error[0] = facts->chain_code[0] = '\0';
@@ -233,7 +233,7 @@ static int64_t end_of(const X509 *x)
     return timegm(&tm);
 }
 
-void tlspeer_note(SSL *ssl, const char *host, struct host_facts *facts)
+void peerfacts_note(SSL *ssl, const char *host, struct host_facts *facts)
 {
     const char *cipher = SSL_CIPHER_get_name(SSL_get_current_cipher(ssl));
     X509 *x = SSL_get0_peer_certificate(ssl);
