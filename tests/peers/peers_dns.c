@@ -968,9 +968,9 @@ static const struct misdeed traps[] = {
 int main(void)
 {
     /* Trouble makes a second context of libunbound, of 27 MB. */
-    static const struct world_config config = {.name = "peers_dns", .heap_mb = 48};
+    static const struct world_config config = {.name = "peers_dns", .memory_mb = 32};
     static const struct world_config strict = {
-        .name = "peers_dns: traps", .strict = true, .heap_mb = 48};
+        .name = "peers_dns: traps", .strict = true, .memory_mb = 32};
 
     return world_run(&config, misdeeds, sizeof misdeeds / sizeof misdeeds[0]) +
            world_run(&strict, traps, sizeof traps / sizeof traps[0]);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define TYPE "Content-Type: text/plain\r\n"
 #define OK_200 "HTTP/1.1 200 OK\r\n"
@@ -110,6 +111,42 @@ static void reset_behind_the_hello(struct deed *d)
     WANT(d, FETCH_ERROR("TLS handshake failed: *"));
 }
 
+/* Answer the request with what there is, and with a TCP reset behind it. */
+static void serve_reset(struct tls_conn *c, void *arg)
+{
+    const struct linger at_once = {.l_onoff = 1};
+
+    if (!tls_conn_read_request(c))
+        return;
+    tls_conn_text(c, arg);
+    setsockopt(SSL_get_fd(tls_conn_ssl(c)), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+static void reset(struct deed *d, const char *behind)
+{
+    serve(d, serve_reset, behind);
+    d->https.abrupt = true;
+}
+
+static void reset_behind_the_request(struct deed *d)
+{
+    reset(d, "");
+    WANT(d, FETCH_ERROR("connection closed"));
+}
+
+static void reset_in_the_header(struct deed *d)
+{
+    reset(d, OK_200 TYPE "Content-");
+    WANT(d, FETCH_ERROR("answer cut short"));
+}
+
+/* What has come of it would do as a policy. */
+static void reset_in_the_body(struct deed *d)
+{
+    reset(d, OK_200 TYPE "Content-Length: 600\r\n\r\n" POLICY);
+    WANT(d, FETCH_ERROR("answer cut short"));
+}
+
 static void serve_unasked(struct tls_conn *c, void *arg)
 {
     tls_conn_text(c, arg);
@@ -190,11 +227,16 @@ static void http_2_frames(struct deed *d)
     WANT(d, FETCH_ERROR("not an HTTP answer"));
 }
 
+/* Reads on behind the answer, for whatever the client has to say to the request for it. */
 static void serve_renegotiation(struct tls_conn *c, void *arg)
 {
-    SSL_renegotiate(tls_conn_ssl(c));
-    SSL_do_handshake(tls_conn_ssl(c));
+    SSL *ssl = tls_conn_ssl(c);
+    char more[100];
+
+    SSL_renegotiate(ssl);
+    SSL_do_handshake(ssl);
     answer(c, arg);
+    SSL_read(ssl, more, sizeof more);
 }
 
 /* R42: we do not take part. A server that can do without goes on. */
@@ -202,7 +244,8 @@ static void renegotiation(struct deed *d)
 {
     serve(d, serve_renegotiation, OK_200 TYPE LENGTH "\r\n" POLICY);
     d->https.max_version = TLS1_2_VERSION;
-    WANT(d, TAKEN);
+    d->https.tune = tls_count_hellos;
+    WANT(d, TAKEN, .hellos = 1);
 }
 
 /* 16 MB of them, as fast as the client takes them. */
@@ -587,11 +630,24 @@ static void redirect_to_itself_without_end(struct deed *d)
 }
 
 /* Nobody asked for it, and it is not undone: what is there is no policy. */
+static void serve_gzip(struct tls_conn *c, void *arg)
+{
+    /* POLICY */
+    static const unsigned char body[80] =
+        "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\x2b\x4b\x2d\x2a\xce\xcc"
+        "\xcf\xb3\x52\x08\x0e\x09\x2e\x33\xe4\xca\xcd\x4f\x49\xb5\x52\x48"
+        "\xcd\x4b\xcb\x2f\x4a\x4e\xe5\xca\xad\xb0\x52\xc8\xad\xd0\x4b\x2d"
+        "\xcb\xcc\xd1\x2b\x49\x2d\x2e\xe1\xca\x4d\xac\x88\x4f\x4c\x07\xaa"
+        "\xb0\x30\x33\x31\x30\xe0\x02\x00\x68\xe5\x2d\x83\x3d\x00\x00\x00";
+
+    if (tls_conn_read_request(c) && tls_conn_text(c, arg))
+        tls_conn_write(c, body, sizeof body);
+}
+
 static void gzip(struct deed *d)
 {
-    say(d, OK_200 TYPE "Content-Encoding: gzip\r\nContent-Length: 20\r\n\r\n"
-                       "\x1f\x8b\x08zzzzzzzzzzzzzzzzz");
-    WANT(d, INVALID("*"));
+    serve(d, serve_gzip, OK_200 TYPE "Content-Encoding: gzip\r\nContent-Length: 80\r\n\r\n");
+    WANT(d, INVALID("line 1: no colon"));
 }
 
 static void gzip_of_the_transfer(struct deed *d)
@@ -728,6 +784,9 @@ static const struct misdeed misdeeds[] = {
     MISDEED(closed_at_once),
     MISDEED(closed_behind_the_hello),
     MISDEED(reset_behind_the_hello),
+    MISDEED(reset_behind_the_request),
+    MISDEED(reset_in_the_header),
+    MISDEED(reset_in_the_body),
     MISDEED(plain_http),
     MISDEED(alerts_without_end),
     MISDEED(hello_requests_without_end),
@@ -796,7 +855,7 @@ static const struct misdeed misdeeds[] = {
 
 int main(void)
 {
-    static const struct world_config config = {.name = "peers_https", .heap_mb = 16};
+    static const struct world_config config = {.name = "peers_https", .memory_mb = 24};
 
     return world_run(&config, misdeeds, sizeof misdeeds / sizeof misdeeds[0]);
 }

@@ -305,6 +305,12 @@ static void ehlo_unknown_and_helo_421(struct deed *d)
     WANT(d, UNKNOWN("EHLO answered with 421"));
 }
 
+static void ehlo_unknown_and_helo_reset(struct deed *d)
+{
+    STEPS(d, TO_EHLO, SAY("502 what?\r\n"), HEAR, RESET);
+    WANT(d, UNKNOWN("connection closed before the EHLO reply"), .heard = EHLO HELO);
+}
+
 /* R260: HELO has no extensions, whatever its reply looks like. */
 static void ehlo_unknown_and_helo_with_starttls(struct deed *d)
 {
@@ -464,6 +470,12 @@ static void quit_in_clear_endless(struct deed *d)
     WANT(d, NOT_OFFERED);
 }
 
+static void quit_421(struct deed *d)
+{
+    STEPS(d, TO_STARTTLS, GO, TLS, HEAR, SAY("421 closing\r\n"), STALL);
+    WANT(d, PASSES, .heard = ALL_HEARD);
+}
+
 static void quit_reset(struct deed *d)
 {
     STEPS(d, TO_STARTTLS, GO, TLS, HEAR, RESET);
@@ -513,6 +525,7 @@ static const struct misdeed misdeeds[] = {
     MISDEED(ehlo_reset),
     MISDEED(ehlo_unknown_and_helo_never),
     MISDEED(ehlo_unknown_and_helo_421),
+    MISDEED(ehlo_unknown_and_helo_reset),
     MISDEED(ehlo_unknown_and_helo_with_starttls),
     MISDEED(starttls_never),
     MISDEED(starttls_byte_by_byte),
@@ -538,12 +551,13 @@ static const struct misdeed misdeeds[] = {
     MISDEED(quit_byte_by_byte),
     MISDEED(quit_in_clear_never),
     MISDEED(quit_in_clear_endless),
+    MISDEED(quit_421),
     MISDEED(quit_reset),
 };
 
 int main(void)
 {
-    static const struct world_config config = {.name = "peers_smtp", .heap_mb = 16};
+    static const struct world_config config = {.name = "peers_smtp", .memory_mb = 20};
 
     return world_run(&config, misdeeds, sizeof misdeeds / sizeof misdeeds[0]);
 }

@@ -423,11 +423,18 @@ static ssize_t ask_for_renegotiation(int fd, SSL *ssl, SSL_CTX *ctx)
     return 0;
 }
 
+static void only_tls12_and_count(SSL_CTX *ctx)
+{
+    only_tls12(ctx);
+    tls_count_hellos(ctx);
+}
+
+/* R42: we do not take part, nobody says hello again. */
 static void renegotiation(struct deed *d)
 {
-    d->tune_mx = only_tls12;
-    STEPS(d, UP_TO_220, TLS, CALL(ask_for_renegotiation), HEAR, BYE, STALL);
-    WANT(d, PASSES);
+    d->tune_mx = only_tls12_and_count;
+    STEPS(d, UP_TO_220, TLS, CALL(ask_for_renegotiation), HEAR, STALL);
+    WANT(d, PASSES, .hellos = 1);
 }
 
 static ssize_t update_keys(int fd, SSL *ssl, SSL_CTX *ctx)
@@ -720,8 +727,24 @@ static void wildcard_for_a_part_of_a_label(struct deed *d)
     WANT(d, MISMATCH("certificate is for m*"));
 }
 
+static void serve_text(struct tls_conn *c, void *arg)
+{
+    if (tls_conn_read_request(c))
+        tls_conn_text(c, arg);
+}
+
+/* The MX host is the domain itself, one label below the top level. */
 static void wildcard_for_the_top_level(struct deed *d)
 {
+    const char *policy =
+        world_text(d, "version: STSv1\nmode: enforce\nmx: %s\nmax_age: 86400\n", d->domain);
+
+    snprintf(d->host, sizeof d->host, "%s", d->domain);
+    d->has_https = true;
+    d->https.serve = serve_text;
+    d->https.arg = (void *)(uintptr_t)world_text(
+        d, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n%s",
+        strlen(policy), policy);
     CERT(d, .san = {"*.test"});
     WANT(d, MISMATCH("certificate is for *.test, not for this host"));
 }
@@ -810,7 +833,7 @@ static const struct misdeed misdeeds[] = {
 
 int main(void)
 {
-    static const struct world_config config = {.name = "peers_tls", .heap_mb = 16};
+    static const struct world_config config = {.name = "peers_tls", .memory_mb = 20};
 
     return world_run(&config, misdeeds, sizeof misdeeds / sizeof misdeeds[0]);
 }

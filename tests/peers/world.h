@@ -39,6 +39,7 @@ struct want {
     unsigned questions; /* DNS questions for names of the domain, at most; 0 = 40 */
     const char *heard;  /* what the MX host heard; NULL = not compared */
     const char *never;  /* what it must not have heard */
+    unsigned hellos;    /* that tls_hellos counted; 0 = not compared */
 };
 
 /* clang-format off */
@@ -97,8 +98,8 @@ struct misdeed {
 
 struct world_config {
     const char *name; /* of the program */
-    size_t heap_mb;   /* the heap grows by that much at most, for all deeds together, the peers' own
-                         part included */
+    size_t memory_mb; /* what is resident grows by that much at most, for all deeds together, the
+                         peers' own part included */
     bool strict;      /* private addresses are not connected to; policies are overrides then */
 };
 

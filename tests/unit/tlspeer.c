@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,6 +269,28 @@ X509 *tls_ca_x509(struct tls_ca *ca)
 }
 
 /* ---- records ---- */
+
+static atomic_uint hellos;
+
+static void count_hello(int write, int version, int type, const void *data, size_t len, SSL *ssl,
+                        void *arg)
+{
+    (void)version, (void)ssl, (void)arg;
+    if (!write && type == SSL3_RT_HANDSHAKE && len > 0 &&
+        *(const unsigned char *)data == SSL3_MT_CLIENT_HELLO)
+        hellos++;
+}
+
+void tls_count_hellos(SSL_CTX *ctx)
+{
+    hellos = 0;
+    SSL_CTX_set_msg_callback(ctx, count_hello);
+}
+
+unsigned tls_hellos(void)
+{
+    return hellos;
+}
 
 size_t tls_tickets(SSL *ssl, size_t n, unsigned char **data)
 {

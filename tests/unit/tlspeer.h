@@ -73,6 +73,10 @@ SSL_CTX *tls_cert_server_ctx(const struct tls_cert *c);
  */
 size_t tls_tickets(SSL *ssl, size_t n, unsigned char **data);
 
+/* Count the ClientHellos that servers of CTX get, whoever's, from now on. */
+void tls_count_hellos(SSL_CTX *ctx);
+unsigned tls_hellos(void);
+
 /* ---- the server ---- */
 
 struct tls_peer;

@@ -1,7 +1,8 @@
 """The MX hosts: one SMTP server that takes mail and keeps it. Run as `mail_host.py SCRIPT JOURNAL`.
 
 Behaviours: good, no-starttls, starttls-454, tls-break (ends in the middle of the handshake), silent (accepts, never
-speaks), refuses (nothing listens), blackhole (a connection attempt gets no answer at all).
+speaks), refuses (nothing listens), blackhole (a connection attempt gets no answer at all), formats (greets with what
+printf would take for a format).
 """
 
 import asyncio
@@ -11,6 +12,9 @@ import sys
 
 from .certificates import Shelf
 from .journal import Journal, Script
+
+
+FORMATS = "554 %s%n%1$s 100% full"
 
 
 class MailHosts:
@@ -53,6 +57,9 @@ class Session:
     async def run(self):
         if self.host["behaviour"] == "silent":
             await self.reader.read()
+            return
+        if self.host["behaviour"] == "formats":
+            await self.say(FORMATS)
             return
         await self.say(f"220 {self.host['name']} ESMTP")
         while line := await self.reader.readline():
