@@ -35,7 +35,7 @@ struct want {
     enum policy_source source;
     bool by_time;       /* one of the shell's time limits ends it, and nothing else */
     bool no_contact;    /* nobody connects to the MX host */
-    unsigned contacts;  /* that many connections to it at most; 0 = 1 */
+    unsigned contacts;  /* that many connections to it; 0 = 1 */
     unsigned questions; /* DNS questions for names of the domain, at most; 0 = 40 */
     const char *heard;  /* what the MX host heard; NULL = not compared */
     const char *never;  /* what it must not have heard */
