@@ -157,6 +157,7 @@ static void settle(struct dns_query *q, struct dns_answer *a)
         snprintf(q->answer->why, sizeof q->answer->why, "out of memory");
     }
     q->answered = true;
+    line_leave(q);
     timer_stop(&q->timer);
     loop_defer(q->dns->loop, &q->task);
 }
@@ -275,9 +276,7 @@ static void query_go(struct dns_query *q)
 {
     struct dns *d = q->dns;
 
-    if (d->waiting)
-        return;
-    if (has_room(d) && TAILQ_EMPTY(&d->line))
+    if (!d->waiting && has_room(d) && TAILQ_EMPTY(&d->line))
         query_send(q);
     else
         line_join(q);
@@ -303,14 +302,16 @@ static void job_ended(void *arg)
         loop_defer(d->loop, &d->serve);
 }
 
+/* An answer, or a failure to be asked about again: that one has had its place, and its time runs.
+ */
 static void query_turn(void *arg)
 {
     struct dns_query *q = arg;
 
     if (q->answered)
         deliver(q);
-    else
-        query_go(q);
+    else if (!q->dns->waiting && !q->is_in_line)
+        query_send(q);
 }
 
 static void query_timeout(void *arg)
@@ -410,6 +411,8 @@ bool dns_validates(const struct dns *d)
     return d->validates;
 }
 
+/* What was under way goes first, the oldest before all (the list has the newest first); what its
+ * former job may still say is not wanted. */
 static void release_queries(struct dns *d)
 {
     struct dns_query *q;
@@ -418,8 +421,12 @@ static void release_queries(struct dns *d)
         return;
     d->waiting = false;
     LIST_FOREACH(q, &d->queries, link)
-    if (!q->answered)
-        loop_defer(d->loop, &q->task);
+    if (!q->answered && !q->is_in_line) {
+        ubjob_drop(q->job);
+        q->is_in_line = true;
+        TAILQ_INSERT_HEAD(&d->line, q, in_line);
+    }
+    loop_defer(d->loop, &d->serve);
 }
 
 /* Begin or cease to validate; what is under way ends as it began. */

@@ -1105,6 +1105,166 @@ static void a_failure_of_former_servers_waits_for_new_ones(void **state)
     fakedns_stop(former);
 }
 
+/* ---- resolv.conf changes while there is no room ---- */
+
+static void start_system_with_little_room(const char *text, const char *const *options)
+{
+    struct rlimit old, few;
+
+    getrlimit(RLIMIT_NOFILE, &old);
+    few = old;
+    few.rlim_cur = FILES;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    dns = start_system_for(30000, text, insecure_test, options);
+    setrlimit(RLIMIT_NOFILE, &old);
+}
+
+/* COUNT addresses of nN.KIND.test, with no deadline. */
+static void ask_many(struct question *q, size_t count, const char *kind)
+{
+    char name[64];
+
+    for (size_t i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "n%zu.%s.test", i, kind);
+        q[i] = (struct question){0};
+        q[i].query = dns_ask(dns, name, DNS_TYPE_A, DNS_USE_CACHE, INT64_MAX, take_answer, &q[i]);
+        assert_non_null(q[i].query);
+    }
+}
+
+static void expect_all(struct question *q, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        assert_true(run_until_set(loop, &q[i].done));
+        assert_int_equal(q[i].answer->status, DNS_OK);
+        dns_answer_free(q[i].answer);
+    }
+}
+
+static bool there_is_no_room(void *arg)
+{
+    (void)arg;
+    return dns_under_way(dns) == ROOM;
+}
+
+/* All that was under way ends while questions are held back: the line must move on after that. */
+static void the_line_moves_on_under_a_new_resolv_conf(void **state)
+{
+    static const struct fakedns_row old_rows[] = {
+        {.name = "", .type = TYPE_DNSKEY, .ttl = 60, .records = {NULL}},
+        {.name = "*.slow.test",
+         .type = 1,
+         .delay_ms = SEEN_MS + MARGIN_MS,
+         .ttl = 60,
+         .records = {"192.0.2.1"}}};
+    static const struct fakedns_row new_rows[] = {
+        {.name = "", .type = TYPE_DNSKEY, .delay_ms = 2 * MARGIN_MS, .ttl = 60, .records = {NULL}},
+        {.name = "*.slow.test", .type = 1, .ttl = 60, .records = {"192.0.2.2"}}};
+    struct fakedns *former = fakedns_start("127.0.0.1", 0, old_rows, COUNT(old_rows));
+    struct fakedns *other = fakedns_start("127.0.0.1", 0, new_rows, COUNT(new_rows));
+    struct question q[ROOM + 20];
+
+    (void)state;
+    start_system_with_little_room(nameserver(former), options_patient);
+    ask_many(q, COUNT(q), "slow");
+    assert_true(run_until(loop, there_is_no_room, NULL));
+    assert_int_equal(write_file(resolv_conf, nameserver(other)), 0);
+    expect_all(q, COUNT(q));
+    unlink(resolv_conf);
+    fakedns_stop(other);
+    fakedns_stop(former);
+}
+
+/* Who stands in line to be asked of the new servers is not answered by a failure of the old ones.
+ */
+static void a_late_failure_of_former_servers_is_no_answer(void **state)
+{
+    static const char *const options[] = {"local-zone: test. transparent",
+                                          "infra-cache-min-rtt: 10000", "outbound-msg-retry: 1",
+                                          "val-max-restart: 0", NULL};
+    static const struct fakedns_row old_rows[] = {
+        {.name = "", .type = TYPE_DNSKEY, .ttl = 60, .records = {NULL}},
+        {.name = "n0.slow.test", .act = FAKE_SERVFAIL, .delay_ms = SEEN_MS + 2 * MARGIN_MS},
+        {.name = "*.slow.test", .act = FAKE_NEVER}};
+    static const struct fakedns_row new_rows[] = {
+        {.name = "", .type = TYPE_DNSKEY, .ttl = 60, .records = {NULL}},
+        {.name = "*.slow.test", .type = 1, .ttl = 60, .records = {"192.0.2.2"}}};
+    struct fakedns *former = fakedns_start("127.0.0.1", 0, old_rows, COUNT(old_rows));
+    struct fakedns *other = fakedns_start("127.0.0.1", 0, new_rows, COUNT(new_rows));
+    struct question q[ROOM];
+
+    (void)state;
+    start_system_with_little_room(nameserver(former), options);
+    ask_many(q, COUNT(q), "slow");
+    assert_true(run_until(loop, there_is_no_room, NULL));
+    assert_int_equal(write_file(resolv_conf, nameserver(other)), 0);
+    expect_all(q, COUNT(q));
+    assert_int_equal(fakedns_asked(other, "n0.slow.test", 0), 1);
+    unlink(resolv_conf);
+    fakedns_stop(other);
+    fakedns_stop(former);
+}
+
+/* Held back, and then more than there is room for: who came first goes first. */
+static void held_back_questions_keep_their_order(void **state)
+{
+    static const struct fakedns_row with_check[] = {
+        {.name = "", .type = TYPE_DNSKEY, .delay_ms = 200, .ttl = 60, .records = {NULL}},
+        {.name = "*.slow.test",
+         .type = 1,
+         .delay_ms = SLOW_MS,
+         .ttl = 60,
+         .records = {"192.0.2.2"}}};
+    struct fakedns *s = fakedns_start("127.0.0.1", 0, with_check, COUNT(with_check));
+    struct question q[ROOM + 20];
+
+    (void)state;
+    start_system_with_little_room(nameserver(s), options_patient);
+    ask_many(q, COUNT(q), "slow");
+    expect_all(q, 1);
+    for (size_t i = ROOM; i < COUNT(q); i++)
+        assert_false(q[i].done);
+    expect_all(q + 1, COUNT(q) - 1);
+    unlink(resolv_conf);
+    fakedns_stop(s);
+}
+
+static bool craft_failure_then_address(struct fakedns_packet *p)
+{
+    static const uint8_t address[] = {192, 0, 2, 7};
+
+    if (tries_to_fail > 0 && tries_to_fail-- > 0)
+        p->data[3] |= 2; /* SERVFAIL */
+    else
+        fakedns_put_record(p, DNS_TYPE_A, 1, address, sizeof address);
+    return true;
+}
+
+/* A retry has had its place: its time would run out in the line. */
+static void a_retry_does_not_stand_in_line(void **state)
+{
+    static const struct fakedns_row failing[] = {{.name = "n0.flaky.test",
+                                                  .act = FAKE_CRAFT,
+                                                  .delay_ms = 100,
+                                                  .craft = craft_failure_then_address},
+                                                 {.name = "*.dead.test", .act = FAKE_NEVER}};
+    struct fakedns *s = server;
+    struct question flaky, dead[ROOM + 30];
+
+    (void)state;
+    server = fakedns_start("127.0.0.1", 0, failing, COUNT(failing));
+    fakedns_stop(s);
+    setup_with_few_files(FILES, TIMEOUT_MS, options_patient);
+    tries_to_fail = 1;
+    ask_many(&flaky, 1, "flaky");
+    ask_many(dead, COUNT(dead), "dead");
+    expect_all(&flaky, 1);
+    assert_int_equal(fakedns_asked(server, "n0.flaky.test", 0), 2);
+    for (size_t i = 0; i < COUNT(dead); i++)
+        if (dead[i].done)
+            dns_answer_free(dead[i].answer);
+}
+
 #define WITH_DNS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 #define BARE(test) cmocka_unit_test_setup_teardown(test, setup_bare, teardown)
 
@@ -1138,6 +1298,10 @@ int main(void)
         BARE(resolv_conf_is_watched),
         BARE(what_is_under_way_is_asked_of_new_servers),
         BARE(a_failure_of_former_servers_waits_for_new_ones),
+        BARE(the_line_moves_on_under_a_new_resolv_conf),
+        BARE(a_late_failure_of_former_servers_is_no_answer),
+        BARE(held_back_questions_keep_their_order),
+        BARE(a_retry_does_not_stand_in_line),
         WITH_DNS(what_was_foreseen_is_there),
         WITH_DNS(a_failure_foreseen_is_asked_about_again),
         BARE(nothing_is_foreseen_while_questions_are_held_back),
