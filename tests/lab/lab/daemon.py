@@ -170,6 +170,11 @@ class Daemon:
         with open(f"/proc/{self.process.pid}/status") as status:
             return int(re.search(r"^VmRSS:\s+(\d+)", status.read(), re.M)[1])
 
+    def sanitized(self):
+        """Whether its memory is a sanitizer's."""
+        with open(f"/proc/{self.process.pid}/maps") as maps:
+            return re.search(r"/lib[at]san\.so", maps.read()) is not None
+
     def user(self):
         with open(f"/proc/{self.process.pid}/status") as status:
             return int(re.search(r"^Uid:\s+(\d+)", status.read(), re.M)[1])
