@@ -2,6 +2,7 @@
  * main - sts-milter's command line, and what must not be linked into anything else
  */
 #include "milter/service.h"
+#include "milter/signals.h"
 #include "milter/version.h"
 
 #include <signal.h>
@@ -17,6 +18,7 @@ int sigwait(const sigset_t *restrict set, int *restrict number)
 {
     (void)set;
     (void)number;
+    signals_settle();
     for (;;)
         pause();
 }

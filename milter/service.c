@@ -131,6 +131,7 @@ static void *listen_main(void *arg)
     if (smfi_main() != MI_SUCCESS)
         log_line(LOG_ERR, "libmilter has stopped listening");
     atomic_store(&listener_ended, true);
+    signals_settle();
     kill(getpid(), SIGTERM);
     return NULL;
 }
@@ -154,6 +155,7 @@ static int start_threads(struct service *s, char *err, size_t size)
         return EX_OSERR;
     }
     pthread_detach(listener);
+    signals_wait_settled();
     return EX_OK;
 }
 

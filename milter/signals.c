@@ -18,9 +18,12 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stddef.h>
 #include <time.h>
+
+static sem_t settled;
 
 static void fill(sigset_t *set)
 {
@@ -33,6 +36,7 @@ void signals_block(void)
 {
     sigset_t set;
 
+    sem_init(&settled, 0, 0);
     fill(&set);
     sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
@@ -41,6 +45,17 @@ void signals_block(void)
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+void signals_settle(void)
+{
+    sem_post(&settled);
+}
+
+void signals_wait_settled(void)
+{
+    while (sem_wait(&settled) == -1 && errno == EINTR)
+        ;
 }
 
 enum signal_event signals_wait(void)
