@@ -23,6 +23,7 @@ struct dnsconf {
     char **unbound_options;  /* NULL-terminated */
     char *resolv_conf;
     struct stat seen; /* resolv.conf when it was read */
+    struct stat bare; /* when it was found without a server last */
 };
 
 struct option {
@@ -186,13 +187,35 @@ const char *dnsconf_resolv_conf(const struct dnsconf *c)
     return c->resolv_conf;
 }
 
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Its rights count, too: what could not be read then may be readable now. */
 static bool same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+           same_time(&a->st_mtim, &b->st_mtim) && same_time(&a->st_ctim, &b->st_ctim);
 }
 
-/* A file that is away for a moment, while it is replaced, changes nothing. */
+/* The servers of resolv.conf, in the state ST. False: go on with those that are known; it is away,
+ * unreadable or half written, for a moment. Without a server it is believed at the second look. */
+static bool read_resolv_conf(struct dnsconf *c, const struct stat *st, struct nameservers *now)
+{
+    bool is_known = c->servers.count > 0;
+
+    if (!nameservers_read(now, c->resolv_conf) && is_known)
+        return false;
+    if (now->count > 0)
+        return true;
+    if (is_known && !same_file(st, &c->bare)) {
+        c->bare = *st;
+        return false;
+    }
+    return nameservers_add(now, "127.0.0.1");
+}
+
 bool dnsconf_refresh(struct dnsconf *c)
 {
     struct nameservers now;
@@ -205,7 +228,8 @@ bool dnsconf_refresh(struct dnsconf *c)
         return false;
     if (c->servers.count > 0 && same_file(&st, &c->seen))
         return false;
-    nameservers_read(&now, c->resolv_conf);
+    if (!read_resolv_conf(c, &st, &now))
+        return false;
     changed = !nameservers_equal(&now, &c->servers);
     c->servers = now;
     c->seen = st;

@@ -28,7 +28,8 @@ void dnsconf_free(struct dnsconf *c); /* NULL is fine */
 enum dns_upstream dnsconf_upstream(const struct dnsconf *c);
 /* The resolv.conf in use. */
 const char *dnsconf_resolv_conf(const struct dnsconf *c);
-/* Look at resolv.conf again: does it name other servers than before? */
+/* Look at resolv.conf again: does it name other servers than before? One that is away or cannot be
+ * read changes nothing; one without a server means the local host when two looks find it so. */
 bool dnsconf_refresh(struct dnsconf *c);
 
 enum dnsconf_flag {

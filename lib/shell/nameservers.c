@@ -51,19 +51,21 @@ bool nameservers_add(struct nameservers *n, const char *word)
     return true;
 }
 
-void nameservers_read(struct nameservers *n, const char *path)
+bool nameservers_read(struct nameservers *n, const char *path)
 {
     char line[256], word[NAMESERVER_SIZE];
     FILE *file = fopen(path, "re");
+    bool is_read;
 
     *n = (struct nameservers){0};
-    for (int lines = 0; file && lines < RESOLV_LINES_MAX && fgets(line, sizeof line, file); lines++)
+    if (!file)
+        return false;
+    for (int lines = 0; lines < RESOLV_LINES_MAX && fgets(line, sizeof line, file); lines++)
         if (sscanf(line, " nameserver %79s", word) == 1)
             nameservers_add(n, word);
-    if (file)
-        fclose(file);
-    if (n->count == 0)
-        nameservers_add(n, "127.0.0.1");
+    is_read = !ferror(file);
+    fclose(file);
+    return is_read;
 }
 
 bool nameservers_equal(const struct nameservers *a, const struct nameservers *b)
