@@ -14,7 +14,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum {
     JOBS_MAX = 8192,
@@ -26,38 +28,47 @@ enum {
     /* own recursion has no way not to cache; the TXT of a domain is asked for at most once in 10 s
      */
     FRESH_ROOT_MS = 1000,
-    SHARE_PART = 32 /* of jobs_max: questions in advance */
+    SHARE_PART = 32, /* of jobs_max: questions in advance */
+    /* of the descriptors, for questions: as many retries may come on top, and there are others */
+    FILES_PART = 4,
+    PUT_OFF_MS = 500
 };
+
+TAILQ_HEAD(dns_queue, dns_query);
 
 struct dns {
     struct loop *loop;
     struct dnsconf *conf;
     struct ubset set;
     struct ubctx *main, *fresh;
+    int64_t fresh_refused; /* when a fresh one could not be had */
     size_t jobs_max;
     int64_t timeout_ms;
     LIST_HEAD(, dns_query) queries;
     size_t pending;
-    TAILQ_HEAD(, dns_query) line; /* of those that wait for room, the first comes first */
+    struct dns_queue line;    /* they wait for room, the first comes first */
+    struct dns_queue put_off; /* they could not be sent for our own want of something */
     struct task serve;
+    struct timer serve_again;
     size_t foreseen[DNS_SHARES]; /* jobs */
 
     bool validates;
-    bool waiting; /* for the outcome of the check: questions are held back */
+    bool is_stale; /* MAIN is for a former resolv.conf */
+    bool waiting;  /* for the outcome of the check: questions are held back */
     struct dnscheck check;
     struct timer check_timer, watch_timer;
 };
 
 struct dns_query {
     LIST_ENTRY(dns_query) link;
-    TAILQ_ENTRY(dns_query) in_line;
+    TAILQ_ENTRY(dns_query) in_queue;
+    struct dns_queue *queue; /* where it stands; NULL: nowhere */
     struct dns *dns;
     char name[DOMAIN_SIZE];
     enum dns_type type;
-    bool fresh;    /* ask the fresh context */
-    bool sending;  /* inside ubctx_ask: what is answered now is from libunbound's cache */
-    bool answered; /* ANSWER is to be handed over */
-    bool is_in_line;
+    bool fresh;       /* ask the fresh context */
+    bool sending;     /* inside ubctx_ask: what is answered now is from libunbound's cache */
+    bool answered;    /* ANSWER is to be handed over */
     bool is_timed;    /* timeout_ms has begun */
     int64_t deadline; /* the asker's */
     int64_t retry_until;
@@ -93,10 +104,14 @@ static struct ubctx *fresh_context(struct dns *d)
 
     if (d->fresh && clock_ms() - ubctx_born(d->fresh) < fresh_ms(d))
         return d->fresh;
+    if (clock_ms() - d->fresh_refused < PUT_OFF_MS / 2)
+        return NULL;
     ubctx_retire(d->fresh);
     d->fresh = ubctx_new(&d->set, d->conf, DNSCONF_PAST_CACHE | trust_flag(d), err, sizeof err);
-    if (!d->fresh)
+    if (!d->fresh) {
+        d->fresh_refused = clock_ms();
         say(d, SEVERITY_ERROR, err);
+    }
     return d->fresh;
 }
 
@@ -116,17 +131,25 @@ static int renew_contexts(struct dns *d, char *err, size_t size)
 
 /* ---- answers ---- */
 
-static void line_leave(struct dns_query *q)
+static void queue_leave(struct dns_query *q)
 {
-    if (q->is_in_line)
-        TAILQ_REMOVE(&q->dns->line, q, in_line);
-    q->is_in_line = false;
+    if (q->queue)
+        TAILQ_REMOVE(q->queue, q, in_queue);
+    q->queue = NULL;
+}
+
+static void queue_join(struct dns_query *q, struct dns_queue *queue)
+{
+    if (q->queue)
+        return;
+    TAILQ_INSERT_TAIL(queue, q, in_queue);
+    q->queue = queue;
 }
 
 static void query_free(struct dns_query *q)
 {
     ubjob_drop(q->job);
-    line_leave(q);
+    queue_leave(q);
     task_cancel(&q->task);
     timer_stop(&q->timer);
     LIST_REMOVE(q, link);
@@ -157,7 +180,7 @@ static void settle(struct dns_query *q, struct dns_answer *a)
         snprintf(q->answer->why, sizeof q->answer->why, "out of memory");
     }
     q->answered = true;
-    line_leave(q);
+    queue_leave(q);
     timer_stop(&q->timer);
     loop_defer(q->dns->loop, &q->task);
 }
@@ -194,29 +217,6 @@ static struct dns_answer *read_answer(const struct dns_query *q, const struct ub
     return a;
 }
 
-static bool want_retry(const struct dns_query *q)
-{
-    return !q->fresh && clock_ms() < q->retry_until &&
-           dnsconf_upstream(q->dns->conf) != UPSTREAM_ROOT;
-}
-
-static void on_answer(void *arg, const struct ubanswer *u)
-{
-    struct dns_query *q = arg;
-    bool failed = u->bogus || u->rcode != 0;
-
-    if (failed && q->dns->waiting)
-        return; /* of servers that may have been replaced; release_queries asks again */
-    if (!failed || !want_retry(q)) {
-        settle(q, read_answer(q, u));
-        return;
-    }
-    q->fresh = true;
-    loop_defer(q->dns->loop, &q->task);
-}
-
-/* ---- questions ---- */
-
 /* The time for an answer begins when a question goes out: how long it was held back, or stood in
  * line, says nothing about the name. */
 static void limit_start(struct dns_query *q)
@@ -239,31 +239,72 @@ static void limit_stop(struct dns_query *q)
         timer_start_at(&q->timer, q->deadline);
 }
 
-static void query_send(struct dns_query *q)
+/* What we lack ourselves says nothing about the name. */
+static void put_off(struct dns_query *q)
+{
+    limit_stop(q);
+    queue_join(q, &q->dns->put_off);
+    timer_start(&q->dns->serve_again, PUT_OFF_MS);
+}
+
+static bool want_retry(const struct dns_query *q)
+{
+    return !q->fresh && clock_ms() < q->retry_until &&
+           dnsconf_upstream(q->dns->conf) != UPSTREAM_ROOT;
+}
+
+/* To libunbound that is a failure of the servers. */
+static bool lacks_descriptors(void)
+{
+    int fd = eventfd(0, EFD_CLOEXEC);
+
+    if (fd == -1)
+        return true;
+    close(fd);
+    return false;
+}
+
+static void on_answer(void *arg, const struct ubanswer *u)
+{
+    struct dns_query *q = arg;
+    bool failed = u->bogus || u->rcode != 0;
+
+    if (failed && q->dns->waiting)
+        return; /* of servers that may have been replaced; release_queries asks again */
+    if (failed && lacks_descriptors()) {
+        put_off(q);
+        return;
+    }
+    if (!failed || !want_retry(q)) {
+        settle(q, read_answer(q, u));
+        return;
+    }
+    q->fresh = true;
+    loop_defer(q->dns->loop, &q->task);
+}
+
+/* ---- questions ---- */
+
+/* False: it is put off. */
+static bool query_send(struct dns_query *q)
 {
     struct dns *d = q->dns;
     struct ubctx *c = q->fresh ? fresh_context(d) : d->main;
-    int rc;
+    int rc = UB_NOMEM;
 
-    if (!c) {
-        settle_failed(q, "cannot set up libunbound");
-        return;
-    }
     ubjob_drop(q->job); /* in a context that has been replaced: q->job is another's from here on */
     if (!q->is_timed)
         limit_start(q);
-    q->sending = true;
-    rc = ubctx_ask(c, q->name, q->type, &q->job, on_answer, q);
-    q->sending = false;
-    if (rc != 0)
+    if (c) {
+        q->sending = true;
+        rc = ubctx_ask(c, q->name, q->type, &q->job, on_answer, q);
+        q->sending = false;
+    }
+    if (rc == UB_SYNTAX)
         settle_failed(q, ub_strerror(rc));
-}
-
-static void line_join(struct dns_query *q)
-{
-    if (!q->is_in_line)
-        TAILQ_INSERT_TAIL(&q->dns->line, q, in_line);
-    q->is_in_line = true;
+    else if (rc != 0)
+        put_off(q);
+    return !q->queue;
 }
 
 static bool has_room(const struct dns *d)
@@ -279,18 +320,35 @@ static void query_go(struct dns_query *q)
     if (!d->waiting && has_room(d) && TAILQ_EMPTY(&d->line))
         query_send(q);
     else
-        line_join(q);
+        queue_join(q, &d->line);
+}
+
+static void serve_queue(struct dns *d, struct dns_queue *queue)
+{
+    bool is_sent = true;
+    struct dns_query *q;
+
+    while (is_sent && has_room(d) && !d->waiting && (q = TAILQ_FIRST(queue)) != NULL) {
+        queue_leave(q);
+        is_sent = query_send(q);
+    }
 }
 
 static void serve_line(void *arg)
 {
     struct dns *d = arg;
-    struct dns_query *q;
 
-    while (has_room(d) && !d->waiting && (q = TAILQ_FIRST(&d->line)) != NULL) {
-        line_leave(q);
-        query_send(q);
-    }
+    serve_queue(d, &d->line);
+}
+
+static void serve_again(void *arg)
+{
+    struct dns *d = arg;
+
+    serve_queue(d, &d->put_off);
+    serve_queue(d, &d->line);
+    if (!TAILQ_EMPTY(&d->put_off))
+        timer_start(&d->serve_again, PUT_OFF_MS);
 }
 
 /* In the midst of libunbound. */
@@ -310,7 +368,7 @@ static void query_turn(void *arg)
 
     if (q->answered)
         deliver(q);
-    else if (!q->dns->waiting && !q->is_in_line)
+    else if (!q->dns->waiting && !q->queue)
         query_send(q);
 }
 
@@ -421,10 +479,10 @@ static void release_queries(struct dns *d)
         return;
     d->waiting = false;
     LIST_FOREACH(q, &d->queries, link)
-    if (!q->answered && !q->is_in_line) {
+    if (!q->answered && !q->queue) {
         ubjob_drop(q->job);
-        q->is_in_line = true;
-        TAILQ_INSERT_HEAD(&d->line, q, in_line);
+        q->queue = &d->line;
+        TAILQ_INSERT_HEAD(&d->line, q, in_queue);
     }
     loop_defer(d->loop, &d->serve);
 }
@@ -456,7 +514,7 @@ static void on_check(void *arg, enum dnssec outcome)
 
     if (outcome != DNSSEC_UNKNOWN && d->validates != (outcome == DNSSEC_HANDED_ON))
         validate(d, outcome == DNSSEC_HANDED_ON);
-    if (outcome != DNSSEC_HANDED_ON)
+    if (outcome != DNSSEC_HANDED_ON || !d->validates)
         timer_start(&d->check_timer, outcome == DNSSEC_UNKNOWN ? CHECK_MS : RECHECK_MS);
     release_queries(d);
 }
@@ -487,10 +545,13 @@ static void watch(void *arg)
     char err[256];
 
     timer_start(&d->watch_timer, WATCH_MS);
-    if (!dnsconf_refresh(d->conf))
+    if (dnsconf_refresh(d->conf))
+        d->is_stale = true;
+    if (!d->is_stale)
         return;
     d->validates = true;
     if (renew_contexts(d, err, sizeof err) == 0) {
+        d->is_stale = false;
         say(d, SEVERITY_INFO, "resolv.conf has changed: asking its new servers");
         check_begin(d);
         return;
@@ -501,14 +562,14 @@ static void watch(void *arg)
 
 /* ---- the resolver ---- */
 
-/* Each query under way has a socket; others need some too. */
+/* Each query under way has a socket. */
 static size_t jobs_max(void)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / 2 > JOBS_MAX)
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / FILES_PART > JOBS_MAX)
         return JOBS_MAX;
-    return limit.rlim_cur / 2;
+    return limit.rlim_cur / FILES_PART;
 }
 
 static int open_resolver(struct dns *d, const struct dns_config *config, char *err, size_t size)
@@ -543,7 +604,10 @@ struct dns *dns_new(struct loop *loop, const struct dns_config *config, char *er
     d->set.ended_arg = d;
     LIST_INIT(&d->queries);
     TAILQ_INIT(&d->line);
+    TAILQ_INIT(&d->put_off);
+    d->fresh_refused = -PUT_OFF_MS;
     task_init(&d->serve, serve_line, d);
+    timer_init(&d->serve_again, loop, serve_again, d);
     timer_init(&d->check_timer, loop, check_again, d);
     timer_init(&d->watch_timer, loop, watch, d);
     if (open_resolver(d, config, err, size) == 0)
@@ -563,6 +627,7 @@ void dns_free(struct dns *d)
     dnscheck_stop(&d->check);
     timer_stop(&d->check_timer);
     timer_stop(&d->watch_timer);
+    timer_stop(&d->serve_again);
     ubset_close(&d->set);
     task_cancel(&d->serve);
     dnsconf_free(d->conf);

@@ -48,8 +48,9 @@ enum dns_cache { DNS_USE_CACHE, DNS_PAST_CACHE };
  * Ask for NAME (normal form; "_mta-sts." and the like in front are fine) and TYPE, class IN, no
  * search list (R282). DONE(ARG) is called exactly once unless cancelled, with DNS_TIMEOUT no later
  * than at DEADLINE (clock_ms; INT64_MAX: none) or timeout_ms after it was sent: at once, or when
- * there is room, or when the start-up check is over; a new resolv.conf sends it again. Returns NULL
- * when out of memory (DONE is then not called). With DNS_PAST_CACHE the answer is from the network
+ * there is room, or when the start-up check is over; a new resolv.conf sends it again, and where
+ * the process lacks descriptors or memory it is sent again until it has them. Returns NULL when out
+ * of memory (DONE is then not called). With DNS_PAST_CACHE the answer is from the network
  * (own recursion, "root": 1 s old at most); its ttl may be 0.
  */
 struct dns_query *dns_ask(struct dns *d, const char *name, enum dns_type type, enum dns_cache cache,

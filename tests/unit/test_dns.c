@@ -45,7 +45,7 @@ static char trust_anchor[] = "/tmp/test_dns.anchor.XXXXXX";
 
 /* ---- what is logged ---- */
 
-static unsigned warnings, debugs;
+static unsigned errors, warnings, debugs;
 static char last_warning[512];
 
 static void take_log(void *arg, int priority, const char *text)
@@ -54,6 +54,8 @@ static void take_log(void *arg, int priority, const char *text)
     if (priority == SEVERITY_DEBUG) {
         debugs++;
         assert_memory_equal(text, "libunbound: ", 12);
+    } else if (priority == SEVERITY_ERROR) {
+        errors++;
     } else if (priority == SEVERITY_WARNING) {
         warnings++;
         snprintf(last_warning, sizeof last_warning, "%s", text);
@@ -451,7 +453,29 @@ static void a_callback_may_cancel_another_question(void **state)
 
 /* ---- many ---- */
 
-enum { FILES = 200, ROOM = FILES / 2, MANY = 150 };
+/* COUNT addresses of nN.KIND.test, with no deadline. */
+static void ask_many(struct question *q, size_t count, const char *kind)
+{
+    char name[64];
+
+    for (size_t i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "n%zu.%s.test", i, kind);
+        q[i] = (struct question){0};
+        q[i].query = dns_ask(dns, name, DNS_TYPE_A, DNS_USE_CACHE, INT64_MAX, take_answer, &q[i]);
+        assert_non_null(q[i].query);
+    }
+}
+
+static void expect_all(struct question *q, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        assert_true(run_until_set(loop, &q[i].done));
+        assert_int_equal(q[i].answer->status, DNS_OK);
+        dns_answer_free(q[i].answer);
+    }
+}
+
+enum { FILES = 400, ROOM = FILES / 4, MANY = 150 };
 
 /* libunbound waits for slow servers, and takes their word. */
 static const char *const options_patient[] = {"local-zone: test. transparent",
@@ -928,7 +952,7 @@ static size_t foresee_dead(enum dns_share share, const char *kind, size_t times)
     return dns_under_way(dns) - before;
 }
 
-enum { FEW_FILES = 1024, JOBS = FEW_FILES / 2, SHARE = JOBS / 32 };
+enum { FEW_FILES = 2048, JOBS = FEW_FILES / 4, SHARE = JOBS / 32 };
 
 /* Silent names take their own share only, as long as libunbound works at them, and leave real
  * questions more than half of the room. */
@@ -992,6 +1016,62 @@ static void nothing_is_foreseen_in_the_second_half(void **state)
     }
 }
 
+/* ---- want of descriptors ---- */
+
+/* All but FREE are used up. Returns the limit of before. */
+static rlim_t leave_descriptors(rlim_t free)
+{
+    int next = dup(STDERR_FILENO);
+    struct rlimit limit;
+    rlim_t before;
+
+    assert_int_not_equal(next, -1);
+    close(next);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    before = limit.rlim_cur;
+    limit.rlim_cur = (rlim_t)next + free;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return before;
+}
+
+static void restore_descriptors(rlim_t before)
+{
+    struct rlimit limit;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = before;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* Neither may it be the domains' failure when a context for the question is there already
+ * (libunbound finds no socket then) nor when there is none. */
+static void want_of_descriptors_is_no_answer(void **state)
+{
+    struct question cached, fresh, impatient;
+
+    (void)state;
+    for (int has_context = 0; has_context < 2; has_context++) {
+        rlim_t before;
+
+        dns_free(dns);
+        setup_with_few_files(FEW_FILES, TIMEOUT_MS, options_test);
+        expect("a.test", DNS_TYPE_A, has_context ? DNS_PAST_CACHE : DNS_USE_CACHE, DNS_OK);
+        before = leave_descriptors(0);
+        ask(&cached, "c.ok.test", DNS_TYPE_A, DNS_USE_CACHE, 60000);
+        ask(&fresh, "f.ok.test", DNS_TYPE_A, DNS_PAST_CACHE, 60000);
+        ask(&impatient, "i.ok.test", DNS_TYPE_A, DNS_USE_CACHE, 300);
+        run_for(loop, 1200);
+        restore_descriptors(before);
+        assert_false(cached.done);
+        assert_false(fresh.done);
+        assert_true(impatient.done);
+        assert_int_equal(impatient.answer->status, DNS_TIMEOUT);
+        dns_answer_free(impatient.answer);
+        expect_all(&cached, 1);
+        expect_all(&fresh, 1);
+    }
+}
+
 /* ---- resolv.conf ---- */
 
 struct expected {
@@ -1027,6 +1107,34 @@ static void resolv_conf_is_watched(void **state)
     assert_true(run_until_set(loop, &q.done));
     assert_int_equal(q.answer->status, DNS_TIMEOUT);
     dns_answer_free(q.answer);
+    unlink(resolv_conf);
+    fakedns_stop(other);
+}
+
+static bool is_refused(void *arg)
+{
+    return errors > *(const unsigned *)arg;
+}
+
+/* There is a descriptor to read it with, but not for what follows. */
+static void a_resolv_conf_that_cannot_be_followed_is_followed_later(void **state)
+{
+    struct fakedns *other = fakedns_start("127.0.0.1", 0, rows, COUNT(rows));
+    struct expected new_check = {other, 1};
+    unsigned before = errors;
+    rlim_t files;
+
+    (void)state;
+    dns = start_system(nameserver(server), NULL, options_test);
+    expect("a.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_OK);
+    assert_int_equal(write_file(resolv_conf, nameserver(other)), 0);
+    files = leave_descriptors(1);
+    assert_true(run_until(loop, is_refused, &before));
+    restore_descriptors(files);
+    assert_int_equal(fakedns_asked(other, "", TYPE_DNSKEY), 0);
+    assert_true(run_until(loop, was_asked, &new_check));
+    expect("b.ok.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_OK);
+    assert_int_equal(fakedns_asked(other, "b.ok.test", 0), 1);
     unlink(resolv_conf);
     fakedns_stop(other);
 }
@@ -1119,28 +1227,6 @@ static void start_system_with_little_room(const char *text, const char *const *o
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
     dns = start_system_for(SHORT_LIMIT_MS, text, insecure_test, options);
     setrlimit(RLIMIT_NOFILE, &old);
-}
-
-/* COUNT addresses of nN.KIND.test, with no deadline. */
-static void ask_many(struct question *q, size_t count, const char *kind)
-{
-    char name[64];
-
-    for (size_t i = 0; i < count; i++) {
-        snprintf(name, sizeof name, "n%zu.%s.test", i, kind);
-        q[i] = (struct question){0};
-        q[i].query = dns_ask(dns, name, DNS_TYPE_A, DNS_USE_CACHE, INT64_MAX, take_answer, &q[i]);
-        assert_non_null(q[i].query);
-    }
-}
-
-static void expect_all(struct question *q, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        assert_true(run_until_set(loop, &q[i].done));
-        assert_int_equal(q[i].answer->status, DNS_OK);
-        dns_answer_free(q[i].answer);
-    }
 }
 
 static bool there_is_no_room(void *arg)
@@ -1304,7 +1390,9 @@ int main(void)
         BARE(system_servers_without_dnssec_end_validation),
         BARE(messages_go_to_the_log_when_a_context_has_gone),
         BARE(a_check_without_answer_changes_nothing),
+        BARE(want_of_descriptors_is_no_answer),
         BARE(resolv_conf_is_watched),
+        BARE(a_resolv_conf_that_cannot_be_followed_is_followed_later),
         BARE(what_is_under_way_is_asked_of_new_servers),
         BARE(a_failure_of_former_servers_waits_for_new_ones),
         BARE(the_line_moves_on_under_a_new_resolv_conf),
