@@ -134,8 +134,7 @@ static void *start(void *ctx, const struct question *q, source_done done, void *
     w->fact = fact_new(FACT_HOST, q->name);
     if (w->fact != NULL) {
         w->fact->asked_at = clock_unix();
-        w->query =
-            addrs_ask(w->net->dns, q->name, w->net->allow_private, INT64_MAX, addresses_known, w);
+        w->query = addrs_ask(w->net->dns, q->name, w->net->allow_private, addresses_known, w);
     }
     if (w->query == NULL) {
         work_free(w);

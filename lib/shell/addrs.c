@@ -241,16 +241,16 @@ static void on_answer6(void *arg, struct dns_answer *answer)
     finish(q);
 }
 
-struct addrs_query *addrs_ask(struct dns *d, const char *host, bool allow_private, int64_t deadline,
-                              addrs_done done, void *arg)
+struct addrs_query *addrs_ask(struct dns *d, const char *host, bool allow_private, addrs_done done,
+                              void *arg)
 {
     struct addrs_query *q = calloc(1, sizeof *q);
 
     if (!q)
         return NULL;
     *q = (struct addrs_query){.allow_private = allow_private, .done = done, .arg = arg};
-    q->query6 = dns_ask(d, host, DNS_TYPE_AAAA, DNS_USE_CACHE, deadline, on_answer6, q);
-    q->query4 = dns_ask(d, host, DNS_TYPE_A, DNS_USE_CACHE, deadline, on_answer4, q);
+    q->query6 = dns_ask(d, host, DNS_TYPE_AAAA, DNS_USE_CACHE, INT64_MAX, on_answer6, q);
+    q->query4 = dns_ask(d, host, DNS_TYPE_A, DNS_USE_CACHE, INT64_MAX, on_answer4, q);
     if (q->query4 && q->query6)
         return q;
     addrs_cancel(q);

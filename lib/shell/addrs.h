@@ -41,11 +41,11 @@ struct addrs_query;
 typedef void (*addrs_done)(void *arg, const struct addrs *addrs); /* valid during the call */
 
 /*
- * Look HOST up, A and AAAA at once. DONE exactly once unless cancelled, from a later turn. NULL:
- * out of memory.
+ * Look HOST up, A and AAAA at once, in the time that DNS gives each. DONE exactly once unless
+ * cancelled, from a later turn. NULL: out of memory.
  */
-struct addrs_query *addrs_ask(struct dns *d, const char *host, bool allow_private, int64_t deadline,
-                              addrs_done done, void *arg);
+struct addrs_query *addrs_ask(struct dns *d, const char *host, bool allow_private, addrs_done done,
+                              void *arg);
 void addrs_cancel(struct addrs_query *q); /* NULL is fine */
 
 /* HOST's addresses may be asked for soon: dns_foresee for both families. */

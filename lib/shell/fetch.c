@@ -33,6 +33,7 @@ struct fetch {
     fetch_done done;
     void *arg;
     size_t max_size;
+    int64_t timeout_ms;
     struct timer deadline;
     struct task deliver;
 
@@ -166,6 +167,7 @@ static void addresses_came(void *arg, const struct addrs *addrs)
     q->query = NULL;
     q->result.dns_ms = clock_ms() - q->started;
     q->addrs = *addrs;
+    timer_start(&q->deadline, q->timeout_ms);
     if (addrs->error != PROBE_OK || addrs->count == 0)
         finish(q, FETCH_ERROR, "%s", address_trouble(addrs->error));
     else if (!start_transfer(q))
@@ -242,6 +244,7 @@ static struct fetch *fetch_new(struct fetcher *f, const char *domain, fetch_done
     q->done = done;
     q->arg = arg;
     q->max_size = f->config.max_size;
+    q->timeout_ms = f->config.timeout_ms;
     q->started = clock_ms();
     snprintf(q->host, sizeof q->host, "%s%s", host_prefix, domain);
     timer_init(&q->deadline, f->loop, deadline_passed, q);
@@ -261,7 +264,6 @@ static void make_room(struct fetcher *f)
 struct fetch *fetch_start(struct fetcher *f, const char *domain, fetch_done done, void *arg)
 {
     struct fetch *q;
-    int64_t deadline;
 
     make_room(f);
     q = fetch_new(f, domain, done, arg);
@@ -271,9 +273,7 @@ struct fetch *fetch_start(struct fetcher *f, const char *domain, fetch_done done
         finish(q, FETCH_ERROR, "no address");
         return q;
     }
-    deadline = q->started + f->config.timeout_ms;
-    timer_start_at(&q->deadline, deadline);
-    q->query = addrs_ask(f->dns, q->host, f->config.allow_private, deadline, addresses_came, q);
+    q->query = addrs_ask(f->dns, q->host, f->config.allow_private, addresses_came, q);
     if (q->query != NULL)
         return q;
     fetch_cancel(q);

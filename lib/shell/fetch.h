@@ -16,8 +16,10 @@ struct fetcher;
 struct fetch;
 
 struct fetch_config {
-    int64_t timeout_ms; /* the whole fetch, address look-up included (R35) */
-    size_t max_size;    /* octets of body (R36) */
+    /* From the answer with the addresses to the end of the body (R35). The look-up before has the
+     * limit of DNS: how long it waits for its turn says nothing about the policy host. */
+    int64_t timeout_ms;
+    size_t max_size; /* octets of body (R36) */
     bool allow_private;
     uint16_t port;          /* 443; other values for tests */
     const char *user_agent; /* copied */

@@ -298,7 +298,7 @@ static void asking(void **state)
         struct result r = {.done = false};
         char got[200];
 
-        assert_non_null(addrs_ask(dns, table[i].host, table[i].allow_private, INT64_MAX, take, &r));
+        assert_non_null(addrs_ask(dns, table[i].host, table[i].allow_private, take, &r));
         assert_false(r.done);
         assert_true(run_until_set(loop, &r.done));
         join(&r.addrs, got, sizeof got);
@@ -318,11 +318,11 @@ static bool one_is_answered(void *arg)
 static void cancelling(void **state)
 {
     struct result r = {.done = false};
-    struct addrs_query *q = addrs_ask(dns, "both.test", false, INT64_MAX, take, &r);
+    struct addrs_query *q = addrs_ask(dns, "both.test", false, take, &r);
 
     (void)state;
     addrs_cancel(q);
-    q = addrs_ask(dns, "half.test", false, INT64_MAX, take, &r);
+    q = addrs_ask(dns, "half.test", false, take, &r);
     assert_true(run_until(loop, one_is_answered, NULL)); /* its A is there, its AAAA is not */
     addrs_cancel(q);
     addrs_cancel(NULL);
@@ -346,7 +346,7 @@ static void foreseen(void **state)
     addrs_foresee(dns, DNS_SHARE_MX_HOSTS, "both.test");
     assert_int_equal(dns_under_way(dns), 2);
     assert_true(run_until(loop, nothing_is_under_way, NULL));
-    assert_non_null(addrs_ask(dns, "both.test", false, INT64_MAX, take, &r));
+    assert_non_null(addrs_ask(dns, "both.test", false, take, &r));
     assert_true(run_until_set(loop, &r.done));
     assert_int_equal(r.addrs.count, 2);
     assert_int_equal(fakedns_asked(server, "both.test", DNS_TYPE_A), 1);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "fakedns.h"
 #include "shell/fetch.h"
 #include "tlspeer.h"
 
@@ -958,6 +959,48 @@ static void test_too_many(void **state)
     tls_peer_free(p);
 }
 
+/* The look-up of the addresses may have to wait for its turn: that takes nothing from the fetch. */
+static void test_slow_addresses(void **state)
+{
+    static const struct fakedns_row rows[] = {{.name = "mta-sts.good.test",
+                                               .type = DNS_TYPE_A,
+                                               .delay_ms = 3000,
+                                               .ttl = 60,
+                                               .records = {"127.0.0.1"}}};
+    static const char *const insecure[] = {"test", NULL};
+    static const char *const options[] = {"local-zone: test. transparent",
+                                          "infra-cache-min-rtt: 6000", NULL};
+    struct fakedns *server = fakedns_start("127.0.0.1", 0, rows, 1);
+    const char *servers[] = {fakedns_address(server), NULL};
+    const struct dns_config dc = {.servers = servers,
+                                  .trust_anchor_file = "/usr/share/dns/root.key",
+                                  .insecure_domains = insecure,
+                                  .unbound_options = options,
+                                  .timeout_ms = 10000};
+    struct tls_peer *p = good_peer();
+    struct fetch_config c = config;
+    struct fetcher *usual = fetcher;
+    struct outcome o;
+    char err[200];
+    struct dns *slow = dns_new(loop, &dc, err, sizeof err);
+
+    (void)state;
+    assert_non_null(slow);
+    c.port = tls_peer_port(p);
+    c.timeout_ms = 2900;
+    fetcher = fetcher_new(loop, slow, trust, &c);
+    fetch_one("good.test", &o);
+    assert_string_equal(o.result.reason, "ok");
+    assert_int_equal(o.result.result, RESULT_SUCCESS);
+    assert_in_range(o.result.dns_ms, c.timeout_ms, GUARD_MS);
+    outcome_clear(&o);
+    fetcher_free(fetcher);
+    dns_free(slow);
+    fakedns_stop(server);
+    fetcher = usual;
+    tls_peer_free(p);
+}
+
 /* ---- cancelling ---- */
 
 static void test_cancel(void **state)
@@ -1066,11 +1109,17 @@ static void test_fetcher_free(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),       cmocka_unit_test(test_certificates),
-        cmocka_unit_test(test_request),       cmocka_unit_test(test_every_fetch_is_fresh),
-        cmocka_unit_test(test_trust_renewed), cmocka_unit_test(test_no_connection),
-        cmocka_unit_test(test_tarpits),       cmocka_unit_test(test_too_many),
-        cmocka_unit_test(test_cancel),        cmocka_unit_test(test_cancel_in_callback),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_certificates),
+        cmocka_unit_test(test_request),
+        cmocka_unit_test(test_every_fetch_is_fresh),
+        cmocka_unit_test(test_trust_renewed),
+        cmocka_unit_test(test_no_connection),
+        cmocka_unit_test(test_tarpits),
+        cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_slow_addresses),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_cancel_in_callback),
         cmocka_unit_test(test_fetcher_free),
     };
 
