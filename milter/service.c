@@ -156,7 +156,10 @@ static int start_threads(struct service *s, char *err, size_t size)
     }
     pthread_detach(listener);
     signals_wait_settled();
-    return EX_OK;
+    if (!atomic_load(&listener_ended))
+        return EX_OK;
+    snprintf(err, size, "libmilter does not listen: see its words in syslog");
+    return EX_OSERR;
 }
 
 static int start(struct service *s, char *err, size_t size)
