@@ -242,9 +242,12 @@ static void limit_stop(struct dns_query *q)
 /* What we lack ourselves says nothing about the name. */
 static void put_off(struct dns_query *q)
 {
+    struct dns *d = q->dns;
+
     limit_stop(q);
-    queue_join(q, &q->dns->put_off);
-    timer_start(&q->dns->serve_again, PUT_OFF_MS);
+    if (TAILQ_EMPTY(&d->put_off)) /* else it runs, and newcomers must not keep it from its end */
+        timer_start(&d->serve_again, PUT_OFF_MS);
+    queue_join(q, &d->put_off);
 }
 
 static bool want_retry(const struct dns_query *q)

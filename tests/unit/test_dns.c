@@ -1072,6 +1072,29 @@ static void want_of_descriptors_is_no_answer(void **state)
     }
 }
 
+/* Whatever else fails meanwhile. */
+static void what_is_put_off_is_sent_again(void **state)
+{
+    struct question fresh, newcomer;
+    unsigned before;
+    rlim_t files;
+
+    (void)state;
+    setup_with_few_files(FEW_FILES, TIMEOUT_MS, options_test);
+    files = leave_descriptors(0);
+    before = errors;
+    ask(&fresh, "f.ok.test", DNS_TYPE_A, DNS_PAST_CACHE, 60000);
+    assert_int_equal(errors, before + 1);
+    for (int i = 0; i < 20 && errors == before + 1; i++) {
+        ask(&newcomer, "c.ok.test", DNS_TYPE_A, DNS_USE_CACHE, 100);
+        assert_true(run_until_set(loop, &newcomer.done));
+        dns_answer_free(newcomer.answer);
+    }
+    restore_descriptors(files);
+    assert_true(errors > before + 1);
+    expect_all(&fresh, 1);
+}
+
 /* ---- resolv.conf ---- */
 
 struct expected {
@@ -1391,6 +1414,7 @@ int main(void)
         BARE(messages_go_to_the_log_when_a_context_has_gone),
         BARE(a_check_without_answer_changes_nothing),
         BARE(want_of_descriptors_is_no_answer),
+        BARE(what_is_put_off_is_sent_again),
         BARE(resolv_conf_is_watched),
         BARE(a_resolv_conf_that_cannot_be_followed_is_followed_later),
         BARE(what_is_under_way_is_asked_of_new_servers),
