@@ -1,16 +1,13 @@
 /*
  * dns - questions to libunbound
  *
- * A question goes to the main context, which caches. What must come from the network goes to a
- * fresh one, a few seconds old at most. A forwarder's SERVFAIL or bogus answer is asked again there
- * too: when a forwarder left many names unanswered, libunbound takes it for dead and fails every
- * question without asking; a context younger than that takes cannot think so.
+ * A question goes to the main context or past the cache to a fresh one (dnscontexts.h), at once or
+ * after a time in a queue.
  */
 #include "shell/dns.h"
 
 #include "core/buf.h"
-#include "core/severity.h"
-#include "shell/dnscheck.h"
+#include "shell/dnscontexts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,14 +17,6 @@
 
 enum {
     JOBS_MAX = 8192,
-    WATCH_MS = 5000,    /* resolv.conf */
-    CHECK_MS = 10000,   /* between two start-up checks, when there was no answer */
-    RECHECK_MS = 60000, /* when there is no DNSSEC */
-    /* libunbound stops asking a server after 12 s of time-outs (0.4 + 0.8 + 1.6 + 3.2 + 6.4) */
-    FRESH_FORWARD_MS = 10000,
-    /* own recursion has no way not to cache; the TXT of a domain is asked for at most once in 10 s
-     */
-    FRESH_ROOT_MS = 1000,
     SHARE_PART = 32, /* of jobs_max: questions in advance */
     /* of the descriptors, for questions: as many retries may come on top, and there are others */
     FILES_PART = 4,
@@ -38,10 +27,7 @@ TAILQ_HEAD(dns_queue, dns_query);
 
 struct dns {
     struct loop *loop;
-    struct dnsconf *conf;
-    struct ubset set;
-    struct ubctx *main, *fresh;
-    int64_t fresh_refused; /* when a fresh one could not be had */
+    struct dnscontexts contexts;
     size_t jobs_max;
     int64_t timeout_ms;
     LIST_HEAD(, dns_query) queries;
@@ -51,12 +37,6 @@ struct dns {
     struct task serve;
     struct timer serve_again;
     size_t foreseen[DNS_SHARES]; /* jobs */
-
-    bool validates;
-    bool is_stale; /* MAIN is for a former resolv.conf */
-    bool waiting;  /* for the outcome of the check: questions are held back */
-    struct dnscheck check;
-    struct timer check_timer, watch_timer;
 };
 
 struct dns_query {
@@ -79,55 +59,6 @@ struct dns_query {
     dns_done done;
     void *arg;
 };
-
-static void say(struct dns *d, int priority, const char *text)
-{
-    if (d->set.log.log)
-        d->set.log.log(d->set.log.arg, priority, text);
-}
-
-/* ---- contexts ---- */
-
-static unsigned trust_flag(const struct dns *d)
-{
-    return d->validates ? DNSCONF_VALIDATE : 0;
-}
-
-static int64_t fresh_ms(const struct dns *d)
-{
-    return dnsconf_upstream(d->conf) == UPSTREAM_ROOT ? FRESH_ROOT_MS : FRESH_FORWARD_MS;
-}
-
-static struct ubctx *fresh_context(struct dns *d)
-{
-    char err[256];
-
-    if (d->fresh && clock_ms() - ubctx_born(d->fresh) < fresh_ms(d))
-        return d->fresh;
-    if (clock_ms() - d->fresh_refused < PUT_OFF_MS / 2)
-        return NULL;
-    ubctx_retire(d->fresh);
-    d->fresh = ubctx_new(&d->set, d->conf, DNSCONF_PAST_CACHE | trust_flag(d), err, sizeof err);
-    if (!d->fresh) {
-        d->fresh_refused = clock_ms();
-        say(d, SEVERITY_ERROR, err);
-    }
-    return d->fresh;
-}
-
-/* New contexts for the settings of now; what is under way ends in the old ones. */
-static int renew_contexts(struct dns *d, char *err, size_t size)
-{
-    struct ubctx *renewed = ubctx_new(&d->set, d->conf, trust_flag(d), err, size);
-
-    if (!renewed)
-        return -1;
-    ubctx_retire(d->main);
-    ubctx_retire(d->fresh);
-    d->main = renewed;
-    d->fresh = NULL;
-    return 0;
-}
 
 /* ---- answers ---- */
 
@@ -253,7 +184,7 @@ static void put_off(struct dns_query *q)
 static bool want_retry(const struct dns_query *q)
 {
     return !q->fresh && clock_ms() < q->retry_until &&
-           dnsconf_upstream(q->dns->conf) != UPSTREAM_ROOT;
+           dnsconf_upstream(q->dns->contexts.conf) != UPSTREAM_ROOT;
 }
 
 /* To libunbound that is a failure of the servers. */
@@ -272,7 +203,7 @@ static void on_answer(void *arg, const struct ubanswer *u)
     struct dns_query *q = arg;
     bool failed = u->bogus || u->rcode != 0;
 
-    if (failed && q->dns->waiting)
+    if (failed && q->dns->contexts.is_held)
         return; /* of servers that may have been replaced; release_queries asks again */
     if (failed && lacks_descriptors()) {
         put_off(q);
@@ -292,7 +223,7 @@ static void on_answer(void *arg, const struct ubanswer *u)
 static bool query_send(struct dns_query *q)
 {
     struct dns *d = q->dns;
-    struct ubctx *c = q->fresh ? fresh_context(d) : d->main;
+    struct ubctx *c = q->fresh ? dnscontexts_fresh(&d->contexts) : d->contexts.main;
     int rc = UB_NOMEM;
 
     ubjob_drop(q->job); /* in a context that has been replaced: q->job is another's from here on */
@@ -312,7 +243,7 @@ static bool query_send(struct dns_query *q)
 
 static bool has_room(const struct dns *d)
 {
-    return d->set.jobs < d->jobs_max;
+    return d->contexts.set.jobs < d->jobs_max;
 }
 
 /* Now, or when there is room, or when questions are not held back any more. */
@@ -320,7 +251,7 @@ static void query_go(struct dns_query *q)
 {
     struct dns *d = q->dns;
 
-    if (!d->waiting && has_room(d) && TAILQ_EMPTY(&d->line))
+    if (!d->contexts.is_held && has_room(d) && TAILQ_EMPTY(&d->line))
         query_send(q);
     else
         queue_join(q, &d->line);
@@ -331,7 +262,7 @@ static void serve_queue(struct dns *d, struct dns_queue *queue)
     bool is_sent = true;
     struct dns_query *q;
 
-    while (is_sent && has_room(d) && !d->waiting && (q = TAILQ_FIRST(queue)) != NULL) {
+    while (is_sent && has_room(d) && !d->contexts.is_held && (q = TAILQ_FIRST(queue)) != NULL) {
         queue_leave(q);
         is_sent = query_send(q);
     }
@@ -371,7 +302,7 @@ static void query_turn(void *arg)
 
     if (q->answered)
         deliver(q);
-    else if (!q->dns->waiting && !q->queue)
+    else if (!q->dns->contexts.is_held && !q->queue)
         query_send(q);
 }
 
@@ -434,15 +365,15 @@ size_t dns_pending(const struct dns *d)
 
 size_t dns_under_way(const struct dns *d)
 {
-    return d->set.jobs;
+    return d->contexts.set.jobs;
 }
 
 /* ---- questions in advance ---- */
 
 static bool may_foresee(const struct dns *d, enum dns_share share)
 {
-    return !d->waiting && dnsconf_upstream(d->conf) != UPSTREAM_ROOT &&
-           d->foreseen[share] < d->jobs_max / SHARE_PART && d->set.jobs < d->jobs_max / 2;
+    return !d->contexts.is_held && dnsconf_upstream(d->contexts.conf) != UPSTREAM_ROOT &&
+           d->foreseen[share] < d->jobs_max / SHARE_PART && d->contexts.set.jobs < d->jobs_max / 2;
 }
 
 /* libunbound has the answer, or the failure. */
@@ -461,26 +392,34 @@ void dns_foresee(struct dns *d, enum dns_share share, const char *name, enum dns
     if (!may_foresee(d, share))
         return;
     ++*foreseen;
-    if (ubctx_ask(d->main, name, type, NULL, on_foreseen, foreseen) != 0)
+    if (ubctx_ask(d->contexts.main, name, type, NULL, on_foreseen, foreseen) != 0)
         --*foreseen;
 }
 
-/* ---- the start-up check: do the system's servers hand on DNSSEC data? ---- */
+/* ---- what happens to the contexts ---- */
 
 bool dns_validates(const struct dns *d)
 {
-    return d->validates;
+    return d->contexts.validates;
+}
+
+static void hold_queries(void *arg)
+{
+    struct dns *d = arg;
+    struct dns_query *q;
+
+    LIST_FOREACH(q, &d->queries, link)
+    if (!q->answered)
+        limit_stop(q);
 }
 
 /* What was under way goes first, the oldest before all (the list has the newest first); what its
  * former job may still say is not wanted. */
-static void release_queries(struct dns *d)
+static void release_queries(void *arg)
 {
+    struct dns *d = arg;
     struct dns_query *q;
 
-    if (!d->waiting)
-        return;
-    d->waiting = false;
     LIST_FOREACH(q, &d->queries, link)
     if (!q->answered && !q->queue) {
         ubjob_drop(q->job);
@@ -488,79 +427,6 @@ static void release_queries(struct dns *d)
         TAILQ_INSERT_HEAD(&d->line, q, in_queue);
     }
     loop_defer(d->loop, &d->serve);
-}
-
-/* Begin or cease to validate; what is under way ends as it began. */
-static void validate(struct dns *d, bool validates)
-{
-    char text[512], err[256];
-
-    d->validates = validates;
-    if (renew_contexts(d, err, sizeof err) < 0) {
-        d->validates = !validates;
-        say(d, SEVERITY_ERROR, err);
-        return;
-    }
-    snprintf(text, sizeof text,
-             validates
-                 ? "the name servers of %s hand on DNSSEC data now: answers are validated again"
-                 : "the name servers of %s do not hand on DNSSEC data: going on without validation",
-             dnsconf_resolv_conf(d->conf));
-    say(d, SEVERITY_WARNING, text);
-}
-
-/* What was found holds until it is found otherwise: servers come up, and are replaced behind their
- * address. */
-static void on_check(void *arg, enum dnssec outcome)
-{
-    struct dns *d = arg;
-
-    if (outcome != DNSSEC_UNKNOWN && d->validates != (outcome == DNSSEC_HANDED_ON))
-        validate(d, outcome == DNSSEC_HANDED_ON);
-    if (outcome != DNSSEC_HANDED_ON || !d->validates)
-        timer_start(&d->check_timer, outcome == DNSSEC_UNKNOWN ? CHECK_MS : RECHECK_MS);
-    release_queries(d);
-}
-
-static void check_again(void *arg)
-{
-    struct dns *d = arg;
-
-    dnscheck_start(&d->check);
-}
-
-static void check_begin(struct dns *d)
-{
-    struct dns_query *q;
-
-    d->waiting = true;
-    LIST_FOREACH(q, &d->queries, link)
-    if (!q->answered)
-        limit_stop(q);
-    timer_stop(&d->check_timer);
-    dnscheck_start(&d->check);
-}
-
-static void watch(void *arg)
-{
-    struct dns *d = arg;
-    bool validated = d->validates;
-    char err[256];
-
-    timer_start(&d->watch_timer, WATCH_MS);
-    if (dnsconf_refresh(d->conf))
-        d->is_stale = true;
-    if (!d->is_stale)
-        return;
-    d->validates = true;
-    if (renew_contexts(d, err, sizeof err) == 0) {
-        d->is_stale = false;
-        say(d, SEVERITY_INFO, "resolv.conf has changed: asking its new servers");
-        check_begin(d);
-        return;
-    }
-    d->validates = validated;
-    say(d, SEVERITY_ERROR, err);
 }
 
 /* ---- the resolver ---- */
@@ -575,45 +441,25 @@ static size_t jobs_max(void)
     return limit.rlim_cur / FILES_PART;
 }
 
-static int open_resolver(struct dns *d, const struct dns_config *config, char *err, size_t size)
-{
-    d->conf = dnsconf_new(config, err, size);
-    if (!d->conf || renew_contexts(d, err, size) < 0)
-        return -1;
-    if (dnsconf_upstream(d->conf) != UPSTREAM_SYSTEM)
-        return 0;
-    timer_start(&d->watch_timer, WATCH_MS);
-    d->check = (struct dnscheck){
-        .set = &d->set, .conf = d->conf, .timeout_ms = d->timeout_ms, .done = on_check, .arg = d};
-    dnscheck_init(&d->check);
-    check_begin(d);
-    return 0;
-}
-
 struct dns *dns_new(struct loop *loop, const struct dns_config *config, char *err, size_t size)
 {
     struct dns *d = calloc(1, sizeof *d);
 
-    if (!d || ubset_open(&d->set, loop, config->log, config->log_arg) < 0) {
+    if (!d) {
         snprintf(err, size, "out of memory");
-        free(d);
         return NULL;
     }
     d->loop = loop;
     d->timeout_ms = config->timeout_ms;
     d->jobs_max = jobs_max();
-    d->validates = true;
-    d->set.ended = job_ended;
-    d->set.ended_arg = d;
     LIST_INIT(&d->queries);
     TAILQ_INIT(&d->line);
     TAILQ_INIT(&d->put_off);
-    d->fresh_refused = -PUT_OFF_MS;
     task_init(&d->serve, serve_line, d);
     timer_init(&d->serve_again, loop, serve_again, d);
-    timer_init(&d->check_timer, loop, check_again, d);
-    timer_init(&d->watch_timer, loop, watch, d);
-    if (open_resolver(d, config, err, size) == 0)
+    d->contexts = (struct dnscontexts){
+        .held = hold_queries, .released = release_queries, .ended = job_ended, .arg = d};
+    if (dnscontexts_open(&d->contexts, loop, config, err, size) == 0)
         return d;
     dns_free(d);
     return NULL;
@@ -627,12 +473,8 @@ void dns_free(struct dns *d)
         return;
     while ((q = LIST_FIRST(&d->queries)) != NULL)
         query_free(q);
-    dnscheck_stop(&d->check);
-    timer_stop(&d->check_timer);
-    timer_stop(&d->watch_timer);
+    dnscontexts_close(&d->contexts);
     timer_stop(&d->serve_again);
-    ubset_close(&d->set);
     task_cancel(&d->serve);
-    dnsconf_free(d->conf);
     free(d);
 }
