@@ -60,7 +60,7 @@ struct dns_query {
     void *arg;
 };
 
-/* ---- answers ---- */
+/* ---- queues ---- */
 
 static void queue_leave(struct dns_query *q)
 {
@@ -76,6 +76,8 @@ static void queue_join(struct dns_query *q, struct dns_queue *queue)
     TAILQ_INSERT_TAIL(queue, q, in_queue);
     q->queue = queue;
 }
+
+/* ---- the end of a question ---- */
 
 static void query_free(struct dns_query *q)
 {
@@ -120,6 +122,8 @@ static void settle_failed(struct dns_query *q, const char *why)
 {
     settle(q, dns_answer_new(DNS_FAILED, "%s", why));
 }
+
+/* ---- answers, and what is none ---- */
 
 static struct dns_answer *bogus_answer(const char *why)
 {
