@@ -7,13 +7,12 @@
 #include "shell/dns.h"
 
 #include "core/buf.h"
+#include "shell/descriptors.h"
 #include "shell/dnscontexts.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 enum {
     JOBS_MAX = 8192,
@@ -191,17 +190,6 @@ static bool want_retry(const struct dns_query *q)
            dnsconf_upstream(q->dns->contexts.conf) != UPSTREAM_ROOT;
 }
 
-/* To libunbound that is a failure of the servers. */
-static bool lacks_descriptors(void)
-{
-    int fd = eventfd(0, EFD_CLOEXEC);
-
-    if (fd == -1)
-        return true;
-    close(fd);
-    return false;
-}
-
 static void on_answer(void *arg, const struct ubanswer *u)
 {
     struct dns_query *q = arg;
@@ -209,7 +197,7 @@ static void on_answer(void *arg, const struct ubanswer *u)
 
     if (failed && q->dns->contexts.is_held)
         return; /* of servers that may have been replaced; release_queries asks again */
-    if (failed && lacks_descriptors()) {
+    if (failed && descriptors_lacking()) { /* to libunbound, a failure of the servers */
         put_off(q);
         return;
     }

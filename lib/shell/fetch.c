@@ -1,6 +1,7 @@
 #include "shell/fetch.h"
 
 #include "core/buf.h"
+#include "shell/descriptors.h"
 #include "shell/transfer.h"
 
 #include <stdarg.h>
@@ -10,7 +11,7 @@
 #include <sys/queue.h>
 
 static const char host_prefix[] = "mta-sts.";
-enum { HOST_SIZE = sizeof host_prefix - 1 + DOMAIN_SIZE };
+enum { HOST_SIZE = sizeof host_prefix - 1 + DOMAIN_SIZE, AGAIN_MS = 500 };
 
 TAILQ_HEAD(fetch_list, fetch);
 
@@ -40,6 +41,7 @@ struct fetch {
     struct addrs_query *query; /* while asking for addresses */
     struct addrs addrs;
     struct transfer transfer;
+    struct timer again;
 
     int64_t started;
     struct fetch_result result;
@@ -64,6 +66,7 @@ static void list_leave(struct fetch *q)
 static void halt(struct fetch *q)
 {
     timer_stop(&q->deadline);
+    timer_stop(&q->again);
     task_cancel(&q->deliver);
     addrs_cancel(q->query);
     q->query = NULL;
@@ -120,15 +123,6 @@ static void deadline_passed(void *arg)
 
 /* ---- its steps: addresses, then the transfer ---- */
 
-static void transfer_ended(void *arg, CURLcode code)
-{
-    struct fetch *q = arg;
-    char why[sizeof q->result.reason];
-    enum result_type result = transfer_judge(&q->transfer, code, why, sizeof why);
-
-    finish(q, result, "%s", why);
-}
-
 static bool start_transfer(struct fetch *q)
 {
     const struct fetcher *f = q->fetcher;
@@ -142,6 +136,31 @@ static bool start_transfer(struct fetch *q)
     };
 
     return transfer_start(&q->transfer, f->curl, &r, q);
+}
+
+static void transfer_again(void *arg)
+{
+    struct fetch *q = arg;
+
+    if (!start_transfer(q))
+        finish(q, FETCH_ERROR, "out of memory");
+}
+
+/* Without a descriptor nobody was asked: that says nothing about the policy host. */
+static void transfer_ended(void *arg, CURLcode code)
+{
+    struct fetch *q = arg;
+    char why[sizeof q->result.reason];
+    enum result_type result;
+
+    if (code != CURLE_OK && descriptors_lacking()) {
+        transfer_clear(&q->transfer);
+        q->transfer = (struct transfer){0};
+        timer_start(&q->again, AGAIN_MS);
+        return;
+    }
+    result = transfer_judge(&q->transfer, code, why, sizeof why);
+    finish(q, result, "%s", why);
 }
 
 static const char *address_trouble(enum probe_error error)
@@ -248,6 +267,7 @@ static struct fetch *fetch_new(struct fetcher *f, const char *domain, fetch_done
     q->started = clock_ms();
     snprintf(q->host, sizeof q->host, "%s%s", host_prefix, domain);
     timer_init(&q->deadline, f->loop, deadline_passed, q);
+    timer_init(&q->again, f->loop, transfer_again, q);
     task_init(&q->deliver, deliver, q);
     TAILQ_INSERT_TAIL(&f->active, q, link);
     f->active_count++;

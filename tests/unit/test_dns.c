@@ -2,6 +2,7 @@
 
 #include "core/severity.h"
 #include "fakedns.h"
+#include "starve.h"
 #include "until.h"
 
 #include <errno.h>
@@ -1018,31 +1019,6 @@ static void nothing_is_foreseen_in_the_second_half(void **state)
 
 /* ---- want of descriptors ---- */
 
-/* All but FREE are used up. Returns the limit of before. */
-static rlim_t leave_descriptors(rlim_t free)
-{
-    int next = dup(STDERR_FILENO);
-    struct rlimit limit;
-    rlim_t before;
-
-    assert_int_not_equal(next, -1);
-    close(next);
-    getrlimit(RLIMIT_NOFILE, &limit);
-    before = limit.rlim_cur;
-    limit.rlim_cur = (rlim_t)next + free;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    return before;
-}
-
-static void restore_descriptors(rlim_t before)
-{
-    struct rlimit limit;
-
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = before;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-}
-
 /* Neither may it be the domains' failure when a context for the question is there already
  * (libunbound finds no socket then) nor when there is none. */
 static void want_of_descriptors_is_no_answer(void **state)
@@ -1056,12 +1032,12 @@ static void want_of_descriptors_is_no_answer(void **state)
         dns_free(dns);
         setup_with_few_files(FEW_FILES, TIMEOUT_MS, options_test);
         expect("a.test", DNS_TYPE_A, has_context ? DNS_PAST_CACHE : DNS_USE_CACHE, DNS_OK);
-        before = leave_descriptors(0);
+        before = starve(0);
         ask(&cached, "c.ok.test", DNS_TYPE_A, DNS_USE_CACHE, 60000);
         ask(&fresh, "f.ok.test", DNS_TYPE_A, DNS_PAST_CACHE, 60000);
         ask(&impatient, "i.ok.test", DNS_TYPE_A, DNS_USE_CACHE, 300);
         run_for(loop, 1200);
-        restore_descriptors(before);
+        starve_end(before);
         assert_false(cached.done);
         assert_false(fresh.done);
         assert_true(impatient.done);
@@ -1081,7 +1057,7 @@ static void what_is_put_off_is_sent_again(void **state)
 
     (void)state;
     setup_with_few_files(FEW_FILES, TIMEOUT_MS, options_test);
-    files = leave_descriptors(0);
+    files = starve(0);
     before = errors;
     ask(&fresh, "f.ok.test", DNS_TYPE_A, DNS_PAST_CACHE, 60000);
     assert_int_equal(errors, before + 1);
@@ -1090,7 +1066,7 @@ static void what_is_put_off_is_sent_again(void **state)
         assert_true(run_until_set(loop, &newcomer.done));
         dns_answer_free(newcomer.answer);
     }
-    restore_descriptors(files);
+    starve_end(files);
     assert_true(errors > before + 1);
     expect_all(&fresh, 1);
 }
@@ -1151,9 +1127,9 @@ static void a_resolv_conf_that_cannot_be_followed_is_followed_later(void **state
     dns = start_system(nameserver(server), NULL, options_test);
     expect("a.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_OK);
     assert_int_equal(write_file(resolv_conf, nameserver(other)), 0);
-    files = leave_descriptors(1);
+    files = starve(1);
     assert_true(run_until(loop, is_refused, &before));
-    restore_descriptors(files);
+    starve_end(files);
     assert_int_equal(fakedns_asked(other, "", TYPE_DNSKEY), 0);
     assert_true(run_until(loop, was_asked, &new_check));
     expect("b.ok.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_OK);

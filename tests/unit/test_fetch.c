@@ -10,6 +10,7 @@
 
 #include "fakedns.h"
 #include "shell/fetch.h"
+#include "starve.h"
 #include "tlspeer.h"
 
 #include <arpa/inet.h>
@@ -1001,6 +1002,28 @@ static void test_slow_addresses(void **state)
     tls_peer_free(p);
 }
 
+/* That libcurl finds no socket is not the policy host's failure. */
+static void test_no_descriptors(void **state)
+{
+    struct tls_peer *p = good_peer();
+    unsigned left = 1;
+    struct outcome o = {.left = &left};
+    rlim_t before;
+
+    (void)state;
+    use_peer(p, 0);
+    before = starve(0);
+    assert_non_null(fetch_start(fetcher, "good.test", came, &o));
+    settle(1200);
+    starve_end(before);
+    assert_int_equal(o.calls, 0);
+    run_loop();
+    assert_string_equal(o.result.reason, "ok");
+    assert_int_equal(o.result.result, RESULT_SUCCESS);
+    outcome_clear(&o);
+    tls_peer_free(p);
+}
+
 /* ---- cancelling ---- */
 
 static void test_cancel(void **state)
@@ -1109,17 +1132,12 @@ static void test_fetcher_free(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_certificates),
-        cmocka_unit_test(test_request),
-        cmocka_unit_test(test_every_fetch_is_fresh),
-        cmocka_unit_test(test_trust_renewed),
-        cmocka_unit_test(test_no_connection),
-        cmocka_unit_test(test_tarpits),
-        cmocka_unit_test(test_too_many),
-        cmocka_unit_test(test_slow_addresses),
-        cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_cancel_in_callback),
+        cmocka_unit_test(test_answers),        cmocka_unit_test(test_certificates),
+        cmocka_unit_test(test_request),        cmocka_unit_test(test_every_fetch_is_fresh),
+        cmocka_unit_test(test_trust_renewed),  cmocka_unit_test(test_no_connection),
+        cmocka_unit_test(test_tarpits),        cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_slow_addresses), cmocka_unit_test(test_no_descriptors),
+        cmocka_unit_test(test_cancel),         cmocka_unit_test(test_cancel_in_callback),
         cmocka_unit_test(test_fetcher_free),
     };
 
