@@ -1,5 +1,7 @@
 #include "shell/dnscheck.h"
 
+#include "shell/descriptors.h"
+
 enum { TYPE_NS = 2, TYPE_DNSKEY = 48 };
 
 static void step(void *arg);
@@ -31,7 +33,7 @@ static void on_answer(void *arg, const struct ubanswer *u)
     struct dnscheck *c = arg;
 
     c->job = NULL;
-    c->answered = true;
+    c->answered = (u->rcode == 0 && !u->bogus) || !descriptors_lacking();
     c->rcode = u->rcode;
     c->bogus = u->bogus;
     loop_defer(c->set->loop, &c->task);

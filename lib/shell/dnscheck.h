@@ -3,7 +3,7 @@
  *
  * Asks ". DNSKEY" with validation. Where that is refused rather than bogus (a forwarder that knows
  * nothing of DNSSEC may answer SERVFAIL), ". NS" without validation tells whether the servers
- * answer at all. Loop thread only.
+ * answer at all. A failure while the process has no descriptor is no answer. Loop thread only.
  */
 #ifndef STS_DNSCHECK_H
 #define STS_DNSCHECK_H

@@ -11,7 +11,10 @@
 #include <sys/queue.h>
 
 static const char host_prefix[] = "mta-sts.";
-enum { HOST_SIZE = sizeof host_prefix - 1 + DOMAIN_SIZE, AGAIN_MS = 500 };
+enum {
+    HOST_SIZE = sizeof host_prefix - 1 + DOMAIN_SIZE,
+    AGAIN_MS = 500 /* less than fetch.timeout's least second, which begins anew */
+};
 
 TAILQ_HEAD(fetch_list, fetch);
 
@@ -135,6 +138,7 @@ static bool start_transfer(struct fetch *q)
         .max_size = q->max_size,
     };
 
+    timer_start(&q->deadline, q->timeout_ms);
     return transfer_start(&q->transfer, f->curl, &r, q);
 }
 
@@ -186,7 +190,6 @@ static void addresses_came(void *arg, const struct addrs *addrs)
     q->query = NULL;
     q->result.dns_ms = clock_ms() - q->started;
     q->addrs = *addrs;
-    timer_start(&q->deadline, q->timeout_ms);
     if (addrs->error != PROBE_OK || addrs->count == 0)
         finish(q, FETCH_ERROR, "%s", address_trouble(addrs->error));
     else if (!start_transfer(q))

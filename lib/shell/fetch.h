@@ -49,7 +49,7 @@ typedef void (*fetch_done)(void *arg, const struct fetch_result *result);
 /*
  * GET https://mta-sts.DOMAIN/.well-known/mta-sts.txt. DONE exactly once unless cancelled, from a
  * later turn; it may cancel other fetches and free the fetcher. NULL: out of memory. What fails
- * while the process has no descriptor is tried again until the time is over.
+ * while the process has no descriptor is tried again until it has, with all its time.
  */
 struct fetch *fetch_start(struct fetcher *f, const char *domain, fetch_done done, void *arg);
 /* A fetch for DOMAIN may follow: dns_foresee for the policy host's addresses. */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static rlim_t set_limit(rlim_t value)
+rlim_t limit_files(rlim_t files)
 {
     struct rlimit limit;
     rlim_t before;
@@ -11,7 +11,7 @@ static rlim_t set_limit(rlim_t value)
     if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
         abort();
     before = limit.rlim_cur;
-    limit.rlim_cur = value;
+    limit.rlim_cur = files;
     if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
         abort();
     return before;
@@ -24,10 +24,5 @@ rlim_t starve(rlim_t free)
     if (next == -1)
         abort();
     close(next);
-    return set_limit((rlim_t)next + free);
-}
-
-void starve_end(rlim_t before)
-{
-    set_limit(before);
+    return limit_files((rlim_t)next + free);
 }

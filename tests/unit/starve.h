@@ -1,13 +1,14 @@
 /*
- * starve - leave the process without file descriptors for a while
+ * starve - leave the process with few file descriptors, or none, for a while
  */
 #ifndef STS_TEST_STARVE_H
 #define STS_TEST_STARVE_H
 
 #include <sys/resource.h>
 
-/* All but FREE are refused from here on. Returns the limit of before, for starve_end. */
+/* Numbers from FILES on are refused from here on. Returns the limit of before. */
+rlim_t limit_files(rlim_t files);
+/* All descriptors but FREE are taken. Returns the limit of before, for limit_files. */
 rlim_t starve(rlim_t free);
-void starve_end(rlim_t before);
 
 #endif

@@ -487,16 +487,12 @@ static void setup_with_few_files(rlim_t files, int64_t timeout_ms, const char *c
 {
     const char *servers[] = {fakedns_address(server), NULL};
     struct dns_config config = config_for(servers);
-    struct rlimit old, few;
+    rlim_t before = limit_files(files);
 
     config.timeout_ms = timeout_ms;
     config.unbound_options = options;
-    getrlimit(RLIMIT_NOFILE, &old);
-    few = old;
-    few.rlim_cur = files;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
     dns = start(&config);
-    setrlimit(RLIMIT_NOFILE, &old);
+    limit_files(before);
 }
 
 /* Two rounds take longer than the time limit, which begins when a question is sent. */
@@ -1017,7 +1013,20 @@ static void nothing_is_foreseen_in_the_second_half(void **state)
     }
 }
 
-/* ---- want of descriptors ---- */
+/* ---- what cannot be sent ---- */
+
+/* For good: it must not wait for better times. */
+static void a_name_that_is_none_fails(void **state)
+{
+    static const char *const names[] = {
+        "a..test", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.test"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(names); i++) {
+        expect(names[i], DNS_TYPE_A, DNS_USE_CACHE, DNS_FAILED);
+        expect(names[i], DNS_TYPE_A, DNS_PAST_CACHE, DNS_FAILED);
+    }
+}
 
 /* Neither may it be the domains' failure when a context for the question is there already
  * (libunbound finds no socket then) nor when there is none. */
@@ -1035,12 +1044,11 @@ static void want_of_descriptors_is_no_answer(void **state)
         before = starve(0);
         ask(&cached, "c.ok.test", DNS_TYPE_A, DNS_USE_CACHE, 60000);
         ask(&fresh, "f.ok.test", DNS_TYPE_A, DNS_PAST_CACHE, 60000);
-        ask(&impatient, "i.ok.test", DNS_TYPE_A, DNS_USE_CACHE, 300);
-        run_for(loop, 1200);
-        starve_end(before);
+        ask(&impatient, "i.ok.test", DNS_TYPE_A, DNS_USE_CACHE, 1200);
+        assert_true(run_until_set(loop, &impatient.done));
+        limit_files(before);
         assert_false(cached.done);
         assert_false(fresh.done);
-        assert_true(impatient.done);
         assert_int_equal(impatient.answer->status, DNS_TIMEOUT);
         dns_answer_free(impatient.answer);
         expect_all(&cached, 1);
@@ -1066,7 +1074,7 @@ static void what_is_put_off_is_sent_again(void **state)
         assert_true(run_until_set(loop, &newcomer.done));
         dns_answer_free(newcomer.answer);
     }
-    starve_end(files);
+    limit_files(files);
     assert_true(errors > before + 1);
     expect_all(&fresh, 1);
 }
@@ -1129,7 +1137,7 @@ static void a_resolv_conf_that_cannot_be_followed_is_followed_later(void **state
     assert_int_equal(write_file(resolv_conf, nameserver(other)), 0);
     files = starve(1);
     assert_true(run_until(loop, is_refused, &before));
-    starve_end(files);
+    limit_files(files);
     assert_int_equal(fakedns_asked(other, "", TYPE_DNSKEY), 0);
     assert_true(run_until(loop, was_asked, &new_check));
     expect("b.ok.test", DNS_TYPE_A, DNS_USE_CACHE, DNS_OK);
@@ -1218,14 +1226,10 @@ enum { SHORT_LIMIT_MS = 12000 /* a retry of the former servers' failure would co
 
 static void start_system_with_little_room(const char *text, const char *const *options)
 {
-    struct rlimit old, few;
+    rlim_t before = limit_files(FILES);
 
-    getrlimit(RLIMIT_NOFILE, &old);
-    few = old;
-    few.rlim_cur = FILES;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
     dns = start_system_for(SHORT_LIMIT_MS, text, insecure_test, options);
-    setrlimit(RLIMIT_NOFILE, &old);
+    limit_files(before);
 }
 
 static bool there_is_no_room(void *arg)
@@ -1389,6 +1393,7 @@ int main(void)
         BARE(system_servers_without_dnssec_end_validation),
         BARE(messages_go_to_the_log_when_a_context_has_gone),
         BARE(a_check_without_answer_changes_nothing),
+        WITH_DNS(a_name_that_is_none_fails),
         BARE(want_of_descriptors_is_no_answer),
         BARE(what_is_put_off_is_sent_again),
         BARE(resolv_conf_is_watched),

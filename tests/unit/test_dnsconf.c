@@ -1,5 +1,7 @@
 #include "shell/dnsconf.h"
 
+#include "starve.h"
+
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -96,20 +97,18 @@ enum { LOOKS = 6 };
 
 static bool look(struct dnsconf *c, const struct look *l)
 {
-    struct rlimit old, few;
+    rlim_t before;
     bool changed;
 
     if (l->away)
         unlink(resolv_conf);
     if (l->text != NULL)
         put(resolv_conf, l->text);
-    getrlimit(RLIMIT_NOFILE, &old);
-    few = old;
-    if (l->unreadable)
-        few.rlim_cur = 0;
-    setrlimit(RLIMIT_NOFILE, &few);
+    if (!l->unreadable)
+        return dnsconf_refresh(c);
+    before = starve(0);
     changed = dnsconf_refresh(c);
-    setrlimit(RLIMIT_NOFILE, &old);
+    limit_files(before);
     return changed;
 }
 
