@@ -18,7 +18,7 @@ int sigwait(const sigset_t *restrict set, int *restrict number)
 {
     (void)set;
     (void)number;
-    signals_settle();
+    signals_libmilter_started();
     for (;;)
         pause();
 }

@@ -131,7 +131,7 @@ static void *listen_main(void *arg)
     if (smfi_main() != MI_SUCCESS)
         log_line(LOG_ERR, "libmilter has stopped listening");
     atomic_store(&listener_ended, true);
-    signals_settle();
+    signals_libmilter_started();
     kill(getpid(), SIGTERM);
     return NULL;
 }
@@ -155,7 +155,7 @@ static int start_threads(struct service *s, char *err, size_t size)
         return EX_OSERR;
     }
     pthread_detach(listener);
-    signals_wait_settled();
+    signals_await_libmilter();
     if (!atomic_load(&listener_ended))
         return EX_OK;
     snprintf(err, size, "libmilter does not listen: see its words in syslog");

@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <time.h>
 
-static sem_t settled;
+static sem_t libmilter_started;
 
 static void fill(sigset_t *set)
 {
@@ -36,7 +36,7 @@ void signals_block(void)
 {
     sigset_t set;
 
-    sem_init(&settled, 0, 0);
+    sem_init(&libmilter_started, 0, 0);
     fill(&set);
     sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
@@ -47,14 +47,14 @@ void signals_block(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-void signals_settle(void)
+void signals_libmilter_started(void)
 {
-    sem_post(&settled);
+    sem_post(&libmilter_started);
 }
 
-void signals_wait_settled(void)
+void signals_await_libmilter(void)
 {
-    while (sem_wait(&settled) == -1 && errno == EINTR)
+    while (sem_wait(&libmilter_started) == -1 && errno == EINTR)
         ;
 }
 

@@ -9,11 +9,12 @@ enum signal_event { EVENT_NONE, EVENT_RELOAD, EVENT_STOP };
 /* Block them, in this thread and in those it starts; ignore SIGPIPE. Before the first thread. */
 void signals_block(void);
 
-/* libmilter has its lock and its signal thread, or smfi_main has ended without. From either. */
-void signals_settle(void);
+/* libmilter has its lock and its signal thread, or smfi_main has ended without. From that thread,
+ * or the one that called smfi_main. */
+void signals_libmilter_started(void);
 
-/* Wait for signals_settle: libmilter destroys its lock at the exit, made or not. Main thread. */
-void signals_wait_settled(void);
+/* Wait for that: libmilter destroys its lock at the exit, made or not. Main thread. */
+void signals_await_libmilter(void);
 
 /* Wait for one. */
 enum signal_event signals_wait(void);

@@ -41,7 +41,7 @@ struct dns {
 struct dns_query {
     LIST_ENTRY(dns_query) link;
     TAILQ_ENTRY(dns_query) in_queue;
-    struct dns_queue *queue; /* where it stands; NULL: nowhere */
+    struct dns_queue *queue; /* where it stands, with no job; NULL: nowhere */
     struct dns *dns;
     char name[DOMAIN_SIZE];
     enum dns_type type;
@@ -70,8 +70,6 @@ static void queue_leave(struct dns_query *q)
 
 static void queue_join(struct dns_query *q, struct dns_queue *queue)
 {
-    if (q->queue)
-        return;
     TAILQ_INSERT_TAIL(queue, q, in_queue);
     q->queue = queue;
 }
@@ -112,7 +110,6 @@ static void settle(struct dns_query *q, struct dns_answer *a)
         snprintf(q->answer->why, sizeof q->answer->why, "out of memory");
     }
     q->answered = true;
-    queue_leave(q);
     timer_stop(&q->timer);
     loop_defer(q->dns->loop, &q->task);
 }
@@ -395,6 +392,7 @@ bool dns_validates(const struct dns *d)
     return d->contexts.validates;
 }
 
+/* Their time does not run. */
 static void hold_queries(void *arg)
 {
     struct dns *d = arg;

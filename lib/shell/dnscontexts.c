@@ -12,7 +12,8 @@ enum {
     FRESH_FORWARD_MS = 10000,
     /* own recursion has no way not to cache; the TXT of a domain is asked for at most once in 10 s
      */
-    FRESH_ROOT_MS = 1000
+    FRESH_ROOT_MS = 1000,
+    PAUSE_MS = 250 /* when no fresh one could be had */
 };
 
 static void say(struct dnscontexts *c, int priority, const char *text)
@@ -39,7 +40,7 @@ struct ubctx *dnscontexts_fresh(struct dnscontexts *c)
 
     if (c->fresh && clock_ms() - ubctx_born(c->fresh) < fresh_ms(c))
         return c->fresh;
-    if (clock_ms() - c->fresh_refused < DNSCONTEXTS_PAUSE_MS)
+    if (clock_ms() - c->fresh_refused < PAUSE_MS)
         return NULL;
     ubctx_retire(c->fresh);
     c->fresh = ubctx_new(&c->set, c->conf, DNSCONF_PAST_CACHE | trust_flag(c), err, sizeof err);
@@ -153,7 +154,7 @@ int dnscontexts_open(struct dnscontexts *c, struct loop *loop, const struct dns_
     timer_init(&c->check_timer, loop, check_again, c);
     timer_init(&c->watch_timer, loop, watch, c);
     c->validates = true;
-    c->fresh_refused = -DNSCONTEXTS_PAUSE_MS;
+    c->fresh_refused = -PAUSE_MS;
     if (ubset_open(&c->set, loop, config->log, config->log_arg) < 0) {
         snprintf(err, size, "out of memory");
         return -1;

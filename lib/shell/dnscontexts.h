@@ -14,8 +14,6 @@
 
 #include "shell/dnscheck.h"
 
-enum { DNSCONTEXTS_PAUSE_MS = 250 /* between two tries to have a fresh one, when that failed */ };
-
 struct dnscontexts {
     /* Questions are to be held back from here on; may come while they are. */
     void (*held)(void *arg);
@@ -45,7 +43,8 @@ int dnscontexts_open(struct dnscontexts *c, struct loop *loop, const struct dns_
 /* What is under way in them ends without its callback. */
 void dnscontexts_close(struct dnscontexts *c);
 
-/* The fresh context of now; NULL when none can be had, which is logged. */
+/* The fresh context of now. NULL when none can be had, which is logged, and not tried again for a
+ * quarter of a second. */
 struct ubctx *dnscontexts_fresh(struct dnscontexts *c);
 
 #endif

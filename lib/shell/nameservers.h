@@ -19,7 +19,7 @@ struct nameservers {
 /* Add WORD; false when it is no address or there are NAMESERVERS_MAX already. */
 bool nameservers_add(struct nameservers *n, const char *word);
 /* Read the "nameserver" lines of PATH into N. What is no address is left out; none at all means the
- * local host (resolv.conf(5)), which is not added. False with errno: PATH cannot be read. */
+ * local host (resolv.conf(5)), which is not added. False: PATH cannot be read. */
 bool nameservers_read(struct nameservers *n, const char *path);
 bool nameservers_equal(const struct nameservers *a, const struct nameservers *b);
 

@@ -1,6 +1,5 @@
 #include "shell/nameservers.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -108,9 +107,7 @@ static void what_cannot_be_read(void **state)
     for (size_t i = 0; i < COUNT(paths); i++) {
         struct nameservers n = {.count = 3};
 
-        errno = 0;
         assert_false(nameservers_read(&n, paths[i]));
-        assert_int_not_equal(errno, 0);
         assert_int_equal(n.count, 0);
     }
 }
